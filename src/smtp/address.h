@@ -1,0 +1,31 @@
+/* Mailbox paths of MAIL and RCPT (RFC 5321 section 4.1.2, RFC 6531). */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/str.h"
+
+#define ADDRESS_LOCAL_MAX 64
+#define ADDRESS_DOMAIN_MAX 255
+#define ADDRESS_MAX 254 /* octets between the angle brackets of a path, RFC 3696 erratum 1690 */
+
+struct address {
+    struct slice mailbox; /* "local@domain", empty for <>; a source route is left out */
+    struct slice local;   /* as written, quotes included */
+    struct slice domain;  /* name or [literal]; empty only for <> and <postmaster> */
+    bool utf8;            /* has octets above 127: needs SMTPUTF8 */
+};
+
+enum path_kind { PATH_REVERSE, PATH_FORWARD }; /* <> is legal only in a reverse path */
+
+/* Parses "<path>" at the start of *text and moves *text behind it. Accepts
+ * "<@a,@b:user@host>" (route dropped), quoted local parts, address literals
+ * and, for RCPT, <postmaster>. Also accepts what real clients send: spaces
+ * before "<", and a path without brackets up to a space. Refuses controls,
+ * NUL, CR, LF, invalid UTF-8, empty parts, over-long parts. */
+bool address_parse_path(struct slice *text, enum path_kind kind, struct address *out,
+                        struct reason *why);
+
+/* Is this a plain "local@domain" as an account's address? No brackets. */
+bool address_is_mailbox(struct slice text);
