@@ -55,7 +55,11 @@ struct log_field {
         if (log_on(level))                                                                         \
             log_write_fields(level, LOG_EVENT_ARGS(__VA_ARGS__, {.type = LOG_END}));               \
     } while (0)
-#define LOG_EVENT_ARGS(name, ...) name, (const struct log_field[]){__VA_ARGS__}
+#define LOG_EVENT_ARGS(name, ...)                                                                  \
+    name, (const struct log_field[])                                                               \
+    {                                                                                              \
+        __VA_ARGS__                                                                                \
+    }
 
 /* Use log_event. */
 void log_write_fields(enum log_level level, const char *event, const struct log_field *fields);
@@ -72,6 +76,6 @@ size_t log_format_line(char *out, size_t cap, enum log_format format, uint64_t w
 void log_start(int fd, const char *process, enum log_format format);
 void log_set_level(enum log_level level);
 void log_set_format(enum log_format format);
-void log_set_fd(int fd); /* reopened file; takes effect with the next write */
-void log_stop(void); /* writes what is buffered, ends the thread */
+void log_set_fd(int fd);    /* reopened file; takes effect with the next write */
+void log_stop(void);        /* writes what is buffered, ends the thread */
 uint64_t log_dropped(void); /* lines lost since start */
