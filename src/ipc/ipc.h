@@ -1,0 +1,206 @@
+/* The messages between broker and relay.
+ *
+ * A frame is u32 length (of what follows), u8 type, then the fields of the
+ * type's row in the table of ipc.c, in order: fixed integers little-endian,
+ * texts and byte strings as u32 length + octets. Every text has a maximum;
+ * decoding checks all of it and borrows from the frame. The broker treats what
+ * the relay sends as hostile.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+#define IPC_FRAME_MAX (4u << 20)
+#define IPC_ID_MAX 256      /* account ids, logins, host names */
+#define IPC_TOKEN_MAX 16384 /* access tokens */
+#define IPC_TEXT_MAX 2048   /* reasons, provider's texts */
+
+enum ipc_type {
+    /* broker -> relay */
+    IPC_CONFIG = 1,  /* options, trust store, TLS key pair; first, and on reload */
+    IPC_LISTENER,    /* one inherited descriptor; before IPC_START */
+    IPC_START,       /* begin to accept */
+    IPC_ACCOUNT_PUT, /* a new or changed account */
+    IPC_ACCOUNT_REMOVE,
+    IPC_TOKEN,       /* a fresh access token */
+    IPC_STATE,       /* the account's state changed */
+    IPC_LOOKUP_DONE, /* answer to IPC_LOOKUP */
+    IPC_PASSWORD_DONE,
+    IPC_RESOLVE_DONE,
+    IPC_DRAIN,
+    /* relay -> broker */
+    IPC_READY = 64,     /* configuration taken, workers run */
+    IPC_LOOKUP,         /* a login that the relay does not know */
+    IPC_PASSWORD,       /* check a client's password */
+    IPC_RESOLVE,        /* addresses of a host name */
+    IPC_TOKEN_WANTED,   /* mail waits for this account's token */
+    IPC_TOKEN_REJECTED, /* the provider refused a token: refresh it now */
+    IPC_OBSERVED,       /* what a provider's reply says of the account */
+    IPC_DRAINED,
+};
+
+/* States of an account, in both processes. The relay refuses mail for any but
+ * ACTIVE, with the state's text; a state with `until` ends by itself. */
+enum account_state {
+    ACCOUNT_ACTIVE,
+    ACCOUNT_THROTTLED,     /* token endpoint or provider: until */
+    ACCOUNT_PARKED,        /* provider's quota: until */
+    ACCOUNT_NEEDS_CONSENT, /* refresh token is dead */
+    ACCOUNT_MISCONFIGURED, /* client id, secret, scope, SMTP AUTH disabled */
+    ACCOUNT_BLOCKED,       /* the provider blocked the mailbox */
+    ACCOUNT_DISABLED,      /* by the operator */
+    ACCOUNT_STATES
+};
+
+extern const char *const account_state_names[ACCOUNT_STATES + 1]; /* NULL-terminated */
+
+struct ipc_config {
+    struct slice options; /* conf_write */
+    struct slice ca_pem, cert_pem, key_pem;
+};
+
+struct ipc_listener {
+    uint32_t fd, worker, tls; /* enum conf_tls */
+    struct slice address;
+};
+
+/* Everything that the relay needs to send as an account, and nothing more:
+ * no refresh token, no client secret, no password hash. */
+struct ipc_account {
+    struct slice id, login; /* login: what clients say, lower case */
+    struct slice sasl_user;
+    struct slice provider;
+    struct slice host;
+    uint32_t port, tls, mechanism; /* enum conf_upstream_tls, conf_mechanism */
+    struct slice source_address;   /* "" the system's choice */
+    uint64_t generation;           /* changes with any credential or endpoint */
+    uint8_t has_password, bdat;    /* enum conf_auto */
+    uint32_t max_connections, max_messages_per_connection, max_concurrent;
+    uint64_t max_age_ms, idle_ms;
+};
+
+struct ipc_account_remove {
+    struct slice id, login;
+};
+
+struct ipc_token {
+    struct slice id, token;
+    uint64_t generation;
+    uint64_t serial;          /* counts this account's tokens */
+    uint64_t expires_wall_ms; /* by our clock */
+};
+
+struct ipc_state {
+    struct slice id;
+    uint64_t generation;
+    uint32_t state;         /* enum account_state */
+    uint64_t until_wall_ms; /* 0: until told otherwise */
+    struct slice text;      /* what the client is told; printable */
+};
+
+struct ipc_lookup {
+    uint64_t request;
+    struct slice login;
+};
+
+struct ipc_lookup_done { /* an IPC_ACCOUNT_PUT precedes when found */
+    uint64_t request;
+    uint8_t found;
+};
+
+struct ipc_password {
+    uint64_t request;
+    struct slice id, password;
+};
+
+struct ipc_password_done {
+    uint64_t request;
+    uint8_t ok;          /* 0 wrong, 1 right, 2 cannot tell now */
+    uint64_t generation; /* of the account that was checked */
+};
+
+struct ipc_resolve {
+    uint64_t request;
+    struct slice host;
+    uint32_t port;
+};
+
+struct ipc_resolve_done {
+    uint64_t request;
+    struct slice addresses; /* texts as net_address_parse takes them, joined by ' ' */
+    uint64_t ttl_ms;
+    struct slice error; /* why there is none, else "" */
+};
+
+struct ipc_token_wanted {
+    struct slice id;
+};
+
+struct ipc_token_rejected {
+    struct slice id;
+    uint64_t serial; /* of the token that was refused */
+    struct slice text;
+};
+
+struct ipc_observed {
+    struct slice id;
+    uint64_t generation;
+    uint32_t state; /* enum account_state that the reply calls for */
+    uint64_t for_ms;
+    struct slice text; /* provider's reply */
+};
+
+struct ipc_empty {
+    char unused;
+};
+
+union ipc_body {
+    struct ipc_config config;
+    struct ipc_listener listener;
+    struct ipc_account account;
+    struct ipc_account_remove account_remove;
+    struct ipc_token token;
+    struct ipc_state state;
+    struct ipc_lookup lookup;
+    struct ipc_lookup_done lookup_done;
+    struct ipc_password password;
+    struct ipc_password_done password_done;
+    struct ipc_resolve resolve;
+    struct ipc_resolve_done resolve_done;
+    struct ipc_token_wanted token_wanted;
+    struct ipc_token_rejected token_rejected;
+    struct ipc_observed observed;
+    struct ipc_empty empty;
+};
+
+struct ipc_message {
+    enum ipc_type type;
+    union ipc_body u;
+};
+
+const char *ipc_name(enum ipc_type type); /* for logs */
+
+/* Encodes a whole frame; malloc'd, *len octets; NULL when memory is out or a
+ * text is over its maximum. */
+unsigned char *ipc_encode(const struct ipc_message *message, size_t *len);
+
+/* Decodes a frame's payload (type and fields, without the length). The slices
+ * borrow from `frame`. */
+bool ipc_decode(struct slice frame, struct ipc_message *out, struct reason *why);
+
+/* Cuts frames out of a stream, resumable at any octet. */
+struct ipc_reader {
+    unsigned char *held;
+    size_t len, cap;
+};
+
+void ipc_reader_init(struct ipc_reader *reader);
+void ipc_reader_clear(struct ipc_reader *reader); /* wipes: frames hold tokens */
+/* Consumes octets; 1: *out was decoded and is valid until the next call;
+ * 0: more is needed; -1: not our protocol. */
+int ipc_reader_next(struct ipc_reader *reader, struct slice bytes, size_t *used,
+                    struct ipc_message *out, struct reason *why);
