@@ -1,0 +1,19 @@
+/* One client connection: greeting, EHLO, STARTTLS, AUTH, transactions. */
+#pragma once
+
+#include "relay/worker.h"
+
+struct session;
+
+/* Takes over an accepted descriptor: refuses it (421) when a limit is reached,
+ * else opens a session. */
+void session_accept(struct worker_listener *listener, int fd, const struct net_address *peer);
+
+/* Drain: idle sessions get 421 and end, others at the end of their
+ * transaction. */
+void session_drain_all(struct worker *worker);
+/* Ends every session at once. */
+void session_close_all(struct worker *worker);
+
+/* The memory budget has room again: lets waiting sessions go on. */
+void session_memory_freed(struct worker *worker);
