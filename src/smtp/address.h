@@ -22,10 +22,16 @@ enum path_kind { PATH_REVERSE, PATH_FORWARD }; /* <> is legal only in a reverse 
 /* Parses "<path>" at the start of *text and moves *text behind it. Accepts
  * "<@a,@b:user@host>" (route dropped), quoted local parts, address literals
  * and, for RCPT, <postmaster>. Also accepts what real clients send: spaces
- * before "<", and a path without brackets up to a space. Refuses controls,
- * NUL, CR, LF, invalid UTF-8, empty parts, over-long parts. */
+ * before "<", a path without brackets up to a space, and stray dots in a local
+ * part. Refuses controls, NUL, CR, LF, invalid UTF-8, empty parts, over-long
+ * parts; *text then stays and *out is empty. What may follow the path is for
+ * the caller to check. */
 bool address_parse_path(struct slice *text, enum path_kind kind, struct address *out,
                         struct reason *why);
 
-/* Is this a plain "local@domain" as an account's address? No brackets. */
+/* Is this a plain "local@domain" as an account's address? No brackets, no quotes. */
 bool address_is_mailbox(struct slice text);
+
+/* Octets of the UTF-8 sequence above 127 that `text` starts with; 0 when it is
+ * not one: cut, overlong, a surrogate, a C1 control. */
+size_t address_utf8_len(struct slice text);

@@ -43,10 +43,10 @@ enum smtp_dsn_ret { SMTP_RET_UNSET, SMTP_RET_FULL, SMTP_RET_HDRS };
 struct smtp_mail {
     struct address sender;
     bool has_size;
-    uint64_t size; /* SIZE=, RFC 1870 */
-    enum smtp_body body; /* BODY=, RFC 6152, RFC 3030 */
-    bool utf8;           /* SMTPUTF8, RFC 6531 */
-    struct slice auth;   /* AUTH=, RFC 4954: accepted and dropped */
+    uint64_t size;         /* SIZE=, RFC 1870 */
+    enum smtp_body body;   /* BODY=, RFC 6152, RFC 3030 */
+    bool utf8;             /* SMTPUTF8, RFC 6531 */
+    struct slice auth;     /* AUTH=, RFC 4954: accepted and dropped */
     enum smtp_dsn_ret ret; /* RET=, RFC 3461 */
     struct slice envid;    /* ENVID=, still xtext */
 };
@@ -67,11 +67,13 @@ enum smtp_syntax {
 };
 
 /* `rest` as smtp_command_split returned it. With dsn false, RET, ENVID, NOTIFY
- * and ORCPT are unknown parameters. Blanks behind "FROM:" are tolerated. */
+ * and ORCPT are unknown parameters. Blanks behind "FROM:" are tolerated. *out
+ * borrows from `rest`. Whether the session allows a parameter (BINARYMIME, an
+ * address above ASCII without SMTPUTF8) is for the caller to judge. */
 enum smtp_syntax smtp_parse_mail(struct slice rest, bool dsn, struct smtp_mail *out,
                                  struct reason *why);
 enum smtp_syntax smtp_parse_rcpt(struct slice rest, bool dsn, struct smtp_rcpt *out,
                                  struct reason *why);
 
-/* "BDAT size [LAST]" (RFC 3030); the size is 64-bit and overflow is an error. */
+/* "size [LAST]" of BDAT (RFC 3030); the size is 64-bit, overflow is an error. */
 bool smtp_parse_bdat(struct slice rest, uint64_t *size, bool *last, struct reason *why);

@@ -6,27 +6,31 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/codec.h"
 #include "base/str.h"
 
-#define SASL_LINE_MAX 12288   /* RFC 4954 section 4 */
-#define SASL_INLINE_MAX 512   /* a longer AUTH line goes in two steps */
-#define SASL_TOKEN_MAX 16384  /* the longest access token that we take */
-#define SASL_OAUTH_MAX (BASE64_MAX_FOR_SASL)
-#define BASE64_MAX_FOR_SASL (((SASL_TOKEN_MAX + 1024) + 2) / 3 * 4 + 1)
+#define SASL_LINE_MAX 12288  /* RFC 4954 section 4 */
+#define SASL_INLINE_MAX 512  /* a longer AUTH line goes in two steps */
+#define SASL_TOKEN_MAX 16384 /* the longest access token that we take */
+/* Room for a client's first OAuth message with its terminator. */
+#define SASL_OAUTH_MAX (BASE64_LEN(SASL_TOKEN_MAX + 1024) + 1)
 
-/* Decodes base64 "authzid NUL authcid NUL password" in place of `scratch`
- * (cap octets). The slices point into scratch. An authzid other than empty or
- * equal to authcid is refused. */
+/* Decodes base64 "authzid NUL authcid NUL password" into `scratch`, which has
+ * `cap` octets. The slices point into scratch. Refused: an authzid other than
+ * empty or equal to authcid, an empty authcid or password (RFC 4616 section 2).
+ * Scratch may hold secrets after a failure too. */
 bool sasl_plain_decode(struct slice base64, char *scratch, size_t cap, struct slice *authcid,
                        struct slice *password, struct reason *why);
 
-/* base64 of XOAUTH2's or OAUTHBEARER's first message into `out`; returns its
- * length, 0 when it does not fit or user or token holds a control octet. */
+/* base64 of XOAUTH2's or OAUTHBEARER's first message and a NUL into `out`;
+ * returns its length, 0 when it does not fit, user or token is empty, or a part
+ * holds a control octet. SASL_OAUTH_MAX is always enough for a token of up to
+ * SASL_TOKEN_MAX and a user and host as they are in SMTP. */
 size_t sasl_xoauth2_encode(struct slice user, struct slice token, char *out, size_t cap);
 size_t sasl_oauthbearer_encode(struct slice user, struct slice host, unsigned port,
                                struct slice token, char *out, size_t cap);
 
-/* The failure detail in a 334 challenge (base64 of JSON): copies the string
- * "status" ("400", "invalid_token"), "" when there is none. False: not such a
- * challenge. */
+/* The failure detail in a 334 challenge (base64 of a JSON object): copies its
+ * "status" ("400", "invalid_token"; a number counts as its digits) as printable
+ * ASCII, "" when there is none. False: not such a challenge. */
 bool sasl_oauth_failure(struct slice base64, char *status, size_t cap);
