@@ -12,6 +12,7 @@ struct body {
     int fd;              /* -1, or the temporary file */
     uint64_t size;
     uint64_t charged; /* octets counted against the relay's memory budget */
+    char last;        /* the last octet, for ends_crlf */
     bool has_8bit;    /* an octet above 127 */
     bool ends_crlf;   /* or is empty */
     bool failed;      /* disk or memory full; the rest was dropped */

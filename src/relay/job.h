@@ -23,7 +23,6 @@
 
 struct recipient {
     char *address;           /* without angle brackets */
-    char *notify, *orcpt;    /* DSN parameters as given, or NULL */
     struct smtp_reply reply; /* live mode, or a mixed verdict: for the client */
     bool accepted;
 };
@@ -32,8 +31,6 @@ struct envelope {
     char *sender; /* "" is the null sender */
     enum smtp_body body;
     bool utf8; /* SMTPUTF8 was asked for */
-    enum smtp_dsn_ret ret;
-    char *envid; /* or NULL */
     struct recipient *rcpts;
     size_t count, cap;
 };
@@ -88,6 +85,11 @@ struct job {
     struct worker *worker;
     struct upstream_tx *tx;
     struct mail mail, cancel_mail;
+    bool submitting; /* inside job_submit on the owner's own thread */
+    bool at_owner;   /* the owner's thread holds it */
+    /* A cancel's message may still be under way when the job comes back: the
+     * job is only given to its session when both have arrived. */
+    bool returned, cancel_acked;
     bool with_owner; /* origin's note: submitted, not done yet */
 };
 

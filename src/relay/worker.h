@@ -42,7 +42,7 @@ struct worker {
     /* requests to the broker under way, by number */
     struct request *requests;
     uint64_t request_serial;
-    bool draining, stopped;
+    bool draining;
     struct timer drain_timer;
 };
 
@@ -55,7 +55,8 @@ void worker_join(struct worker *worker);                      /* waits for its e
 
 /* From the main thread. Settings: a reference is handed over. */
 void worker_post_settings(struct worker *worker, struct settings *settings);
-void worker_post_drain(struct worker *worker);
+void worker_post_drain(struct worker *worker); /* link_worker_drained follows */
+void worker_post_end(struct worker *worker);   /* ends the thread's loop */
 
 /* Runs `fn(worker, arg)` on the worker's thread. */
 void worker_call(struct worker *worker, void (*fn)(struct worker *worker, void *arg), void *arg);

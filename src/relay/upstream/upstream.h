@@ -1,0 +1,28 @@
+/* The provider's side of a worker: accounts, pools, connections, transactions.
+ * Everything here runs on the worker that owns the account. */
+#pragma once
+
+#include "ipc/ipc.h"
+#include "relay/job.h"
+#include "relay/worker.h"
+
+struct account_table *upstream_new(struct worker *worker);
+/* Every job is back with its origin. Closes what is open. */
+void upstream_free(struct account_table *table);
+
+/* The broker's word on an account of this worker. */
+void upstream_put(struct worker *worker, const struct ipc_account *account);
+void upstream_remove(struct worker *worker, struct slice id);
+void upstream_token(struct worker *worker, const struct ipc_token *token);
+void upstream_state(struct worker *worker, const struct ipc_state *state);
+
+/* A job from its origin; see job.h. */
+void upstream_submit(struct job *job);
+void upstream_cancel(struct job *job);
+
+/* Settings were replaced (worker->settings is the new one). */
+void upstream_settings_changed(struct worker *worker);
+/* No idle connection is kept any longer; running transactions go on. */
+void upstream_drain(struct worker *worker);
+/* Jobs and connections still there: a draining worker waits for 0. */
+size_t upstream_busy(const struct worker *worker);
