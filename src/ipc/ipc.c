@@ -56,7 +56,7 @@ static const struct field config_fields[] = {
 };
 static const struct field listener_fields[] = {
     U32(ipc_listener, fd, 65535),
-    U32(ipc_listener, worker, 65535),
+    U32(ipc_listener, worker, UINT32_MAX), /* the maximum: shared by all */
     U32(ipc_listener, tls, TLS_LAST),
     TEXT(ipc_listener, address, IPC_ID_MAX),
 };
