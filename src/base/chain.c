@@ -152,8 +152,6 @@ void chain_consume(struct chain *chain, size_t len)
         if (!chain->head)
             chain->tail = NULL;
         chunk_give(chain->pool, chunk);
-        if (!len && chain->size)
-            return;
     }
 }
 
@@ -174,6 +172,8 @@ void chain_splice(struct chain *chain, struct chain *from)
     assert(chain->pool == from->pool);
     if (!from->head)
         return;
+    if (!chain->size)
+        chain_clear(chain); /* unused room must not stand before the octets */
     if (chain->tail)
         chain->tail->next = from->head;
     else
