@@ -27,9 +27,7 @@ static inline octets copy_vector(const char *in, char *out, bool ends, bool dots
 
     memcpy(out, &now, sizeof(now));
     if (ends)
-        act = (octets)(now == '\n') ^ (octets)(before == '\r');
-    if (ends)
-        act |= (octets)(now == '\0');
+        act = ((octets)(now == '\n') ^ (octets)(before == '\r')) | (octets)(now == '\0');
     if (dots)
         act |= (octets)(now == '.') & (octets)(before == '\n');
     return act;
@@ -62,8 +60,8 @@ static inline size_t copy_plain(const char *in, size_t len, char *out, bool ends
     return at;
 }
 
-/* Where the octets begin that copy_plain may look at next: the first octet of
- * an input has none before it, so it goes alone. */
+/* How far to go octet by octet before copy_plain may look again: a block where
+ * it stopped, one octet at the input's start, which has none before it. */
 static inline size_t stop_of(size_t at, size_t len)
 {
     size_t step = at ? BLOCK : 1;
