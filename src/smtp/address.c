@@ -206,11 +206,10 @@ static bool skip_route(struct slice *text, struct reason *why)
 
     if (!text->len || *text->ptr != '@')
         return true;
-    while (take_char(text, '@')) {
-        if (!take_domain(text, &hop, why))
-            return false;
-        take_char(text, ',');
-    }
+    do {
+        if (!take_char(text, '@') || !take_domain(text, &hop, NULL))
+            return reason_set(why, "the address's source route is not valid");
+    } while (take_char(text, ','));
     if (!take_char(text, ':'))
         return reason_set(why, "the address's source route has no end");
     return true;

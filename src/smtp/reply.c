@@ -181,6 +181,8 @@ static bool take_enhanced(struct slice *text, struct smtp_enhanced *out)
 {
     struct slice at = *text;
 
+    if (text->len < 2 || text->ptr[1] != '.')
+        return false;
     if (!take_number(&at, &out->class_) || !take_char(&at, '.') ||
         !take_number(&at, &out->subject) || !take_char(&at, '.') || !take_number(&at, &out->detail))
         return false;
