@@ -33,28 +33,9 @@ static void test_base64_vectors(void **state)
 static void test_base64_refused(void **state)
 {
     static const char *const rows[] = {
-        "Z",
-        "Zg",
-        "Zg=",
-        "Zg===",
-        "=",
-        "==",
-        "===",
-        "====",
-        "Z===",
-        "Zh==",
-        "Zm9=",
-        "Zg==Zg==",
-        "Zm8=Zm9v",
-        "Zm9v ",
-        " Zm9v",
-        "Zm\n9",
-        "Zm-_",
-        "Zm9v\r\n",
-        "Zm9*",
-        "Z=g=",
-        "\xc3\xa4"
-        "Zg",
+        "Z",     "Zg",    "Zg=",  "Zg===",    "=",        "==",       "===",
+        "====",  "Z===",  "Zh==", "Zm9=",     "Zg==Zg==", "Zm8=Zm9v", "Zm9v ",
+        " Zm9v", "Zm\n9", "Zm-_", "Zm9v\r\n", "Zm9*",     "Z=g=",     "\xc3\xa4\x5ag",
     };
 
     (void)state;

@@ -65,7 +65,7 @@ static void test_verb_names(void **state)
 
         for (size_t i = 0; i < len; i++) {
             for (int c = 1; c < 256; c++) {
-                strcpy(word, smtp_verb_names[verb]);
+                memcpy(word, smtp_verb_names[verb], len);
                 word[i] = (char)c;
                 if (ascii_lower((char)c) == ascii_lower(smtp_verb_names[verb][i]))
                     assert_int_equal(smtp_command_split((struct slice){word, len}, &rest), verb);

@@ -223,8 +223,8 @@ static void test_random_wire(void **state)
                 wire[len++] = pick % 97 == 1 ? '\0' : "\r\n.\r\na.\n\r"[pick / 8 % 9];
             }
         }
-        memcpy(wire + len, "\r\n.\r\nx", 6);
-        check_wire("random", (struct slice){wire, len + 6});
+        len += slice_copy(SLICE("\r\n.\r\nx"), wire + len, 7) ? 6 : 0;
+        check_wire("random", (struct slice){wire, len});
     }
 }
 
@@ -244,8 +244,9 @@ static size_t random_body(uint64_t *random, char *out, size_t max)
         memcpy(out + len, words[pick / 8 % 8], strlen(words[pick / 8 % 8]));
         len += strlen(words[pick / 8 % 8]);
     }
-    memcpy(out + len, "\r\n", 2);
-    return wanted ? len + 2 : 0;
+    out[len++] = '\r';
+    out[len++] = '\n';
+    return wanted ? len : 0;
 }
 
 static size_t encode(struct slice body, size_t split, char *out)

@@ -167,8 +167,11 @@ static void test_limits(void **state)
     assert_int_equal(feed_lines("250-a\r\n", REPLY_LINES_MAX, &got), -1);
 
     memset(line, 'y', sizeof(line));
-    memcpy(line, "250-", 4);
-    strcpy(line + REPLY_LINE_MAX - 2, "\r\n");
+    line[0] = '2';
+    line[1] = '5';
+    line[2] = '0';
+    line[3] = '-';
+    slice_copy(SLICE("\r\n"), line + REPLY_LINE_MAX - 2, 3);
     assert_int_equal(feed_lines(line, 1, &got), 1);
     assert_int_equal(got.text_len, REPLY_LINE_MAX - 6 + 2);
     smtp_reply_clear(&got);
@@ -177,7 +180,7 @@ static void test_limits(void **state)
     assert_int_equal(strlen(got.text), REPLY_TEXT_MAX);
     assert_int_equal(got.lines, REPLY_LINES_MAX);
     smtp_reply_clear(&got);
-    strcpy(line + REPLY_LINE_MAX - 2, "y\r\n");
+    slice_copy(SLICE("y\r\n"), line + REPLY_LINE_MAX - 2, 4);
     assert_int_equal(feed_lines(line, 1, &got), -1);
 }
 
