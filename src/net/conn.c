@@ -334,6 +334,19 @@ void conn_deliver_kept(struct conn *conn)
         update_poll(conn);
 }
 
+void conn_poke(struct conn *conn)
+{
+    char octet;
+
+    if (conn->closed || !wants_read(conn))
+        return;
+    if (recv(conn->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
+        return;
+    read_some(conn);
+    if (!conn->closed)
+        update_poll(conn);
+}
+
 void conn_pause(struct conn *conn)
 {
     conn->paused = true;

@@ -97,6 +97,11 @@ void conn_close(struct conn **conn);
  * reply before the peer reads it. */
 void conn_finish(struct conn **conn);
 
+/* Looks now, without waiting, whether the peer has said or ended something;
+ * the handler is called from inside if it has. For a connection that was idle
+ * and is about to be used. */
+void conn_poke(struct conn *conn);
+
 const char *conn_error(const struct conn *conn); /* after CONN_FAILED */
 
 /* For loop.c: end-of-turn work. */

@@ -247,3 +247,32 @@ bool verdict_reply(const struct verdict *verdict, const struct smtp_reply *provi
         enhanced.class_ = (unsigned short)(code / 100);
     return smtp_reply_set(out, code, enhanced, provider->text ? provider->text : "");
 }
+
+static const struct {
+    int code;
+    struct smtp_enhanced enhanced;
+    const char *text;
+} state_replies[ACCOUNT_STATES] = {
+    /* All temporary: whatever is wrong can be mended, and the mail kept. */
+    [ACCOUNT_ACTIVE] = {451, {4, 3, 0}, "try again"},
+    [ACCOUNT_THROTTLED] = {451, {4, 7, 1}, "account is throttled"},
+    [ACCOUNT_PARKED] = {452, {4, 7, 1}, "account is over its provider's quota"},
+    [ACCOUNT_NEEDS_CONSENT] = {454, {4, 7, 0}, "account must be authorised again"},
+    [ACCOUNT_MISCONFIGURED] = {454, {4, 7, 0}, "account is misconfigured"},
+    [ACCOUNT_BLOCKED] = {450, {4, 7, 1}, "account is blocked by its provider"},
+    [ACCOUNT_DISABLED] = {450, {4, 2, 1}, "account is disabled"},
+};
+
+bool verdict_state_reply(enum account_state state, const char *text, struct smtp_reply *out)
+{
+    char line[1024];
+    struct text builder;
+
+    text_init(&builder, line, sizeof(line));
+    text_add_str(&builder, state_replies[state].text);
+    if (text && text[0]) {
+        text_add_str(&builder, ": ");
+        text_add_str(&builder, text);
+    }
+    return smtp_reply_set(out, state_replies[state].code, state_replies[state].enhanced, line);
+}

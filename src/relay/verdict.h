@@ -66,3 +66,7 @@ struct verdict verdict_of(struct slice provider, enum phase phase, bool bdat,
  * verdict says. False: memory is out. */
 bool verdict_reply(const struct verdict *verdict, const struct smtp_reply *provider,
                    struct smtp_reply *out);
+
+/* What a client hears when the account's state, not a reply, refuses its mail:
+ * one small table, used before MAIL and for jobs that wait. */
+bool verdict_state_reply(enum account_state state, const char *text, struct smtp_reply *out);

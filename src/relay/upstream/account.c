@@ -1,0 +1,383 @@
+#include "relay/upstream/account.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "relay/upstream/pool.h"
+
+#define TOKEN_MARGIN_MS 5000 /* a login takes a moment */
+#define REJECTED_FOR_MS (15 * 60 * 1000ull)
+
+struct account_table *upstream_new(struct worker *worker)
+{
+    struct account_table *table = calloc(1, sizeof(*table));
+
+    if (!table)
+        abort(); /* at start-up */
+    table->worker = worker;
+    list_init(&table->blocked);
+    return table;
+}
+
+struct account *account_find(struct account_table *table, struct slice id)
+{
+    struct account *account;
+
+    HASH_FIND(hh, table->accounts, id.ptr, id.len, account);
+    return account;
+}
+
+static void on_pump_timer(struct timer *timer)
+{
+    pool_pump(container_of(timer, struct account, pump_timer));
+}
+
+static void drop_token(struct account *account)
+{
+    if (account->token)
+        explicit_bzero(account->token, account->token_len);
+    free(account->token);
+    account->token = NULL;
+    account->token_len = 0;
+}
+
+static void account_free(struct account *account)
+{
+    struct account_table *table = account->table;
+
+    HASH_DELETE(hh, table->accounts, account);
+    loop_timer_cancel(&table->worker->loop, &account->pump_timer);
+    if (list_node_linked(&account->blocked_node))
+        list_remove(&table->blocked, &account->blocked_node);
+    drop_token(account);
+    endpoint_put(account->endpoint);
+    smtp_reply_clear(&account->last_failure);
+    free(account->login_times);
+    free(account->state_text);
+    free(account->id);
+    free(account->sasl_user);
+    free(account->provider);
+    free(account);
+}
+
+void account_maybe_free(struct account *account)
+{
+    if (account->removed && !account->jobs && !pool_connections(account))
+        account_free(account);
+}
+
+static bool set_text(char **field, struct slice value)
+{
+    char *copy = slice_dup(value);
+
+    if (!copy)
+        return false;
+    free(*field);
+    *field = copy;
+    return true;
+}
+
+static struct account *account_new(struct account_table *table, struct slice id)
+{
+    struct account *account = calloc(1, sizeof(*account));
+
+    if (!account || !(account->id = slice_dup(id))) {
+        free(account);
+        return NULL;
+    }
+    account->table = table;
+    account->worker = table->worker;
+    for (size_t i = 0; i < POOL_LISTS; i++)
+        list_init(&account->pool[i]);
+    list_init(&account->waiting);
+    list_init(&account->running);
+    timer_init(&account->pump_timer, on_pump_timer);
+    smtp_reply_init(&account->last_failure);
+    HASH_ADD_KEYPTR(hh, table->accounts, account->id, strlen(account->id), account);
+    return account;
+}
+
+static bool take_source(struct account *account, struct slice text)
+{
+    char address[NET_ADDRESS_TEXT];
+    struct text builder;
+
+    account->source.len = 0;
+    if (!text.len)
+        return true;
+    text_init(&builder, address, sizeof(address));
+    text_addf(&builder, memchr(text.ptr, ':', text.len) ? "[%.*s]:0" : "%.*s:0", (int)text.len,
+              text.ptr);
+    return net_address_parse(address, &account->source, NULL);
+}
+
+static bool take_fields(struct account *account, const struct ipc_account *from)
+{
+    struct endpoint *endpoint =
+        endpoint_get(&account->table->endpoints, account->worker, from->host, from->port);
+
+    if (!endpoint)
+        return false;
+    endpoint_put(account->endpoint);
+    account->endpoint = endpoint;
+    account->generation = from->generation;
+    account->tls = (enum conf_upstream_tls)from->tls;
+    account->mechanism = (enum conf_mechanism)from->mechanism;
+    account->bdat = (enum conf_auto)from->bdat;
+    account->max_connections = from->max_connections ? from->max_connections : 1;
+    account->max_messages = from->max_messages_per_connection;
+    account->max_concurrent = from->max_concurrent;
+    account->max_age_ms = from->max_age_ms;
+    account->idle_ms = from->idle_ms;
+    account->removed = false;
+    return set_text(&account->sasl_user, from->sasl_user) &&
+           set_text(&account->provider, from->provider) &&
+           take_source(account, from->source_address);
+}
+
+void upstream_put(struct worker *worker, const struct ipc_account *from)
+{
+    struct account *account = account_find(worker->accounts, from->id);
+    bool changed = account && account->generation != from->generation;
+
+    if (!account)
+        account = account_new(worker->accounts, from->id);
+    if (!account || !take_fields(account, from)) {
+        log_event(LOG_ERROR, "account_not_taken", log_sl("account", from->id),
+                  log_s("reason", "out of memory or a bad source address"));
+        return;
+    }
+    if (changed) {
+        /* Nothing learned with the old credentials counts for the new ones. */
+        drop_token(account);
+        account->rejections = account->dial_failures = 0;
+        account->dial_not_before = account->login_not_before = 0;
+        account->token_asked = false;
+        account->state = ACCOUNT_ACTIVE;
+        pool_retire_idle(account, false);
+    }
+    pool_pump(account);
+}
+
+void upstream_remove(struct worker *worker, struct slice id)
+{
+    struct account *account = account_find(worker->accounts, id);
+    struct smtp_reply reply;
+
+    if (!account)
+        return;
+    account->removed = true;
+    smtp_reply_init(&reply);
+    smtp_reply_set(&reply, 451, (struct smtp_enhanced){4, 7, 0}, "the account was removed");
+    account->jobs++; /* keeps it while its lists are emptied */
+    pool_fail_waiting(account, &reply);
+    pool_retire_idle(account, true);
+    account->jobs--;
+    smtp_reply_clear(&reply);
+    account_maybe_free(account);
+}
+
+void upstream_token(struct worker *worker, const struct ipc_token *token)
+{
+    struct account *account = account_find(worker->accounts, token->id);
+
+    if (!account || account->generation != token->generation)
+        return;
+    drop_token(account);
+    account->token = slice_dup(token->token);
+    account->token_len = account->token ? token->token.len : 0;
+    account->token_serial = token->serial;
+    account->token_expires_wall_ms = token->expires_wall_ms;
+    account->token_asked = false;
+    pool_pump(account);
+}
+
+static void set_state(struct account *account, enum account_state state, uint64_t until_wall_ms,
+                      struct slice text)
+{
+    account->state = state;
+    account->until_wall_ms = until_wall_ms;
+    set_text(&account->state_text, text);
+    pool_pump(account);
+}
+
+void upstream_state(struct worker *worker, const struct ipc_state *state)
+{
+    struct account *account = account_find(worker->accounts, state->id);
+
+    if (account && account->generation == state->generation && state->state < ACCOUNT_STATES)
+        set_state(account, (enum account_state)state->state, state->until_wall_ms, state->text);
+}
+
+bool account_token_valid(const struct account *account)
+{
+    return account->token && account->token_expires_wall_ms > clock_wall_ms() + TOKEN_MARGIN_MS;
+}
+
+bool account_may_send(struct account *account, struct smtp_reply *out)
+{
+    if (account->removed) {
+        smtp_reply_set(out, 451, (struct smtp_enhanced){4, 7, 0}, "the account was removed");
+        return false;
+    }
+    if (account->state == ACCOUNT_ACTIVE)
+        return true;
+    if (account->until_wall_ms && account->until_wall_ms <= clock_wall_ms()) {
+        account->state = ACCOUNT_ACTIVE;
+        return true;
+    }
+    verdict_state_reply(account->state, account->state_text, out);
+    return false;
+}
+
+static void observe(struct account *account, enum account_state state, uint64_t for_ms,
+                    const char *text)
+{
+    struct ipc_message message = {
+        .type = IPC_OBSERVED,
+        .u.observed = {.id = slice_of(account->id),
+                       .generation = account->generation,
+                       .state = state,
+                       .for_ms = for_ms,
+                       .text = slice_of(text)},
+    };
+
+    tell_broker(account->worker, &message);
+}
+
+static void describe(const struct smtp_reply *reply, char *out, size_t cap)
+{
+    char line[600];
+    struct text text;
+
+    smtp_reply_oneline(reply, line, sizeof(line));
+    text_init(&text, out, cap);
+    text_addf(&text, "%d", reply->code);
+    if (reply->enhanced.class_)
+        text_addf(&text, " %u.%u.%u", reply->enhanced.class_, reply->enhanced.subject,
+                  reply->enhanced.detail);
+    text_addf(&text, " %s", line);
+}
+
+void account_apply(struct account *account, const struct verdict *verdict,
+                   const struct smtp_reply *reply)
+{
+    char text[700];
+
+    if (verdict->pause_logins)
+        account->login_not_before = loop_now(&account->worker->loop) + verdict->for_ms;
+    if (verdict->bdat_broken)
+        endpoint_demote_bdat(account->endpoint, verdict->rule);
+    if (verdict->state == ACCOUNT_ACTIVE)
+        return;
+    describe(reply, text, sizeof(text));
+    log_event(LOG_WARN, "account_observed", log_s("account", account->id),
+              log_s("state", account_state_names[verdict->state]), log_s("rule", verdict->rule),
+              log_s("reply", text), log_u("for_ms", verdict->for_ms));
+    /* At once here; the broker's word for everybody follows. */
+    account->state = verdict->state;
+    account->until_wall_ms = clock_wall_ms() + verdict->for_ms;
+    set_text(&account->state_text, slice_of(text));
+    observe(account, verdict->state, verdict->for_ms, text);
+}
+
+void account_token_refused(struct account *account, uint64_t serial, const struct verdict *verdict,
+                           const struct smtp_reply *reply)
+{
+    struct verdict final = *verdict;
+    struct ipc_message message = {.type = IPC_TOKEN_REJECTED};
+    char text[700];
+
+    if (serial != account->token_serial)
+        return; /* an older token; the newer one may be good */
+    drop_token(account);
+    account->rejections++;
+    account->token_asked = true; /* the rejection asks for one */
+    describe(reply, text, sizeof(text));
+    message.u.token_rejected = (struct ipc_token_rejected){
+        .id = slice_of(account->id), .serial = serial, .text = slice_of(text)};
+    tell_broker(account->worker, &message);
+    log_event(LOG_WARN, "token_rejected", log_s("account", account->id), log_s("reply", text),
+              log_u("rejections", account->rejections));
+    if (account->rejections < 2)
+        return; /* one forced refresh, one retry */
+    final.state = ACCOUNT_MISCONFIGURED;
+    final.for_ms = REJECTED_FOR_MS;
+    account_apply(account, &final, reply);
+}
+
+static bool make_login_ring(struct account *account)
+{
+    uint32_t slots = worker_conf(account->worker)->logins_per_minute;
+
+    if (account->login_slots == slots)
+        return slots > 0;
+    free(account->login_times);
+    account->login_times = slots ? calloc(slots, sizeof(uint64_t)) : NULL;
+    account->login_slots = account->login_times ? slots : 0;
+    account->login_next = 0;
+    return account->login_slots > 0;
+}
+
+uint64_t account_login_wait(const struct account *account)
+{
+    uint64_t now = loop_now(&account->worker->loop), oldest;
+
+    if (account->login_not_before > now)
+        return account->login_not_before - now;
+    if (!account->login_slots)
+        return 0;
+    /* The slot to be written next holds the oldest login of the window. */
+    oldest = account->login_times[account->login_next];
+    return oldest && oldest + 60000 > now ? oldest + 60000 - now : 0;
+}
+
+void account_login_begun(struct account *account)
+{
+    if (!make_login_ring(account))
+        return;
+    account->login_times[account->login_next] = loop_now(&account->worker->loop);
+    account->login_next = (account->login_next + 1) % account->login_slots;
+}
+
+void upstream_settings_changed(struct worker *worker)
+{
+    struct account *account, *next;
+
+    HASH_ITER (hh, worker->accounts->accounts, account, next)
+        make_login_ring(account);
+}
+
+void upstream_drain(struct worker *worker)
+{
+    struct account *account, *next;
+
+    HASH_ITER (hh, worker->accounts->accounts, account, next)
+        pool_retire_idle(account, true);
+}
+
+size_t upstream_busy(const struct worker *worker)
+{
+    return worker->accounts ? worker->accounts->jobs : 0;
+}
+
+void upstream_free(struct account_table *table)
+{
+    struct account *account, *next;
+
+    HASH_ITER (hh, table->accounts, account, next) {
+        account->removed = true;
+        account->jobs++;
+        for (size_t i = 0; i < POOL_LISTS; i++) {
+            struct list_node *node;
+
+            while ((node = list_first(&account->pool[i])))
+                client_close(container_of(node, struct client, pool_node), "shutdown");
+        }
+        account->jobs--;
+        assert(!account->jobs);
+        account_free(account);
+    }
+    free(table);
+}

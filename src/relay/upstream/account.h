@@ -1,0 +1,83 @@
+/* An account as its owner sees it: credentials for now, pool, waiting jobs.
+ * Touched by one worker's thread only. */
+#pragma once
+
+#include <uthash.h>
+
+#include "ipc/ipc.h"
+#include "relay/upstream/endpoint.h"
+#include "relay/upstream/upstream.h"
+#include "relay/verdict.h"
+
+/* A connection is on exactly one of these lists; client_set_state moves it. */
+enum pool_list { POOL_DIALING, POOL_IDLE, POOL_BUSY, POOL_DRAINING, POOL_LISTS };
+
+struct account {
+    UT_hash_handle hh;
+    struct account_table *table;
+    struct worker *worker;
+    /* As the broker said. */
+    char *id, *sasl_user, *provider;
+    uint64_t generation;
+    enum conf_upstream_tls tls;
+    enum conf_mechanism mechanism;
+    enum conf_auto bdat;
+    struct net_address source; /* len 0: the system's choice */
+    uint32_t max_connections, max_messages, max_concurrent;
+    uint64_t max_age_ms, idle_ms;
+    struct endpoint *endpoint;
+    bool removed;
+    /* Token. */
+    char *token; /* NULL: none, or refused */
+    size_t token_len;
+    uint64_t token_serial, token_expires_wall_ms;
+    bool token_asked;    /* the broker knows that mail waits */
+    unsigned rejections; /* tokens refused since the last good login */
+    /* State, as the broker said or as a reply called for just now. */
+    enum account_state state;
+    uint64_t until_wall_ms;
+    char *state_text;
+    /* Pool. */
+    struct list pool[POOL_LISTS];
+    struct list waiting;           /* upstream_tx.wait_node, oldest first */
+    struct list running;           /* upstream_tx.wait_node */
+    bool pumping;                  /* inside pool_pump */
+    size_t jobs;                   /* waiting, running and in live mode at the origin */
+    struct list_node blocked_node; /* table->blocked: waits for the global limit */
+    struct timer pump_timer;
+    /* Dialling. */
+    unsigned dial_failures;         /* in a row */
+    uint64_t dial_not_before;       /* ms */
+    uint64_t login_not_before;      /* ms: the provider wants fewer logins */
+    struct smtp_reply last_failure; /* what waiting jobs are told */
+    uint64_t *login_times;          /* ring: the last logins_per_minute logins */
+    uint32_t login_slots, login_next;
+};
+
+struct account_table {
+    struct worker *worker;
+    struct account *accounts;
+    struct endpoint *endpoints;
+    struct list blocked; /* account.blocked_node */
+    size_t jobs;
+    size_t running;
+};
+
+struct account *account_find(struct account_table *table, struct slice id);
+/* The last job or connection is gone: frees a removed account. */
+void account_maybe_free(struct account *account);
+
+/* May it send now? If not, *out is what the client is told. */
+bool account_may_send(struct account *account, struct smtp_reply *out);
+bool account_token_valid(const struct account *account);
+
+/* What a reply says of the account as a whole: state, pause, BDAT. */
+void account_apply(struct account *account, const struct verdict *verdict,
+                   const struct smtp_reply *reply);
+/* The provider refused the token with this serial. */
+void account_token_refused(struct account *account, uint64_t serial, const struct verdict *verdict,
+                           const struct smtp_reply *reply);
+
+/* Milliseconds until another login is within logins_per_minute; 0: now. */
+uint64_t account_login_wait(const struct account *account);
+void account_login_begun(struct account *account);

@@ -1,0 +1,570 @@
+#include "relay/upstream/client.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "relay/upstream/pool.h"
+#include "relay/upstream/tx.h"
+
+#define QUIT_MS 2000
+#define TOKEN_SPARE_MS 60000 /* a connection is not lent in its token's last minute */
+
+static const char *const state_names[CLIENT_STATES] = {
+    "resolving", "dialing", "handshake", "greeting", "ehlo", "starttls",  "handshake", "ehlo",
+    "auth",      "auth",    "auth",      "idle",     "busy", "resetting", "quitting",  "gone",
+};
+
+static enum pool_list list_of(enum client_state state)
+{
+    if (state < CLIENT_IDLE)
+        return POOL_DIALING;
+    if (state == CLIENT_IDLE)
+        return POOL_IDLE;
+    return state == CLIENT_QUITTING ? POOL_DRAINING : POOL_BUSY;
+}
+
+/* The one mover: state and list never disagree. */
+void client_set_state(struct client *client, enum client_state state)
+{
+    struct account *account = client->account;
+
+    if (list_node_linked(&client->pool_node))
+        list_remove(&account->pool[list_of(client->state)], &client->pool_node);
+    client->state = state;
+    if (state != CLIENT_GONE)
+        list_push_head(&account->pool[list_of(state)], &client->pool_node);
+}
+
+void client_enter(struct client *client)
+{
+    client->depth++;
+}
+
+bool client_leave(struct client *client)
+{
+    if (--client->depth || client->state != CLIENT_GONE)
+        return true;
+    endpoint_put(client->endpoint);
+    free(client);
+    return false;
+}
+
+void client_set_timeout(struct client *client, uint64_t ms)
+{
+    if (client->conn)
+        conn_set_timeout(client->conn, ms);
+}
+
+bool client_write(struct client *client, const char *bytes, size_t len)
+{
+    return client->conn && conn_write(client->conn, bytes, len);
+}
+
+static bool write_line(struct client *client, const char *line)
+{
+    char command[300];
+    int len = snprintf(command, sizeof(command), "%s\r\n", line);
+
+    return client_write(client, command, (size_t)len);
+}
+
+/* Everything that holds the connection lets go; its memory may outlive this
+ * by the callbacks under way. */
+static void let_go(struct client *client)
+{
+    client_enter(client);
+    endpoint_cancel(client->endpoint, &client->resolve);
+    dial_cancel(&client->dial);
+    if (client->conn && client->conn->ssl)
+        tls_forget_peer(client->conn->ssl);
+    conn_close(&client->conn);
+    smtp_reply_parser_clear(&client->parser);
+    client_set_state(client, CLIENT_GONE);
+}
+
+static void log_end(const struct client *client, const char *why)
+{
+    log_event(LOG_DEBUG, "upstream_closed", log_s("account", client->account->id),
+              log_u("conn", client->serial), log_s("state", state_names[client->state]),
+              log_u("uses", client->uses), log_s("reason", why));
+}
+
+void client_close(struct client *client, const char *why)
+{
+    if (client->state == CLIENT_GONE)
+        return;
+    log_end(client, why);
+    if (client->state >= CLIENT_IDLE)
+        stats_add(&client->account->worker->stats->upstream_retired_total, 1);
+    let_go(client);
+    client_leave(client);
+}
+
+/* From the connection's own events: the slot is free for a waiting job. */
+static void close_and_make_room(struct client *client, const char *why)
+{
+    struct account *account = client->account;
+
+    client_close(client, why);
+    pool_room(account);
+}
+
+void client_quit(struct client *client, const char *why)
+{
+    if (client->state != CLIENT_IDLE && client->state != CLIENT_BUSY) {
+        client_close(client, why);
+        return;
+    }
+    log_end(client, why);
+    stats_add(&client->account->worker->stats->upstream_retired_total, 1);
+    client_set_state(client, CLIENT_QUITTING);
+    client_set_timeout(client, QUIT_MS);
+    if (!write_line(client, "QUIT")) {
+        let_go(client);
+        client_leave(client);
+    }
+}
+
+void client_fail(struct client *client, enum phase phase, struct smtp_reply *reply)
+{
+    struct account *account = client->account;
+    struct verdict verdict = verdict_of(slice_of(account->provider), phase, false, reply);
+    char line[400];
+
+    /* The failure's detail said that it is not about the token. */
+    if (phase == PHASE_AUTH && client->failing_status) {
+        verdict = (struct verdict){.class_ = VERDICT_PROVIDER_TRANSIENT,
+                                   .rule = "auth_detail",
+                                   .code = 454,
+                                   .enhanced = {4, 7, 0},
+                                   .close = true,
+                                   .pause_logins = true,
+                                   .for_ms = 60000};
+    }
+    if (verdict.class_ == VERDICT_OK)
+        verdict = (struct verdict){.class_ = VERDICT_PROVIDER_TRANSIENT,
+                                   .rule = "out_of_step",
+                                   .code = 451,
+                                   .enhanced = {4, 4, 0},
+                                   .close = true};
+    smtp_reply_oneline(reply, line, sizeof(line));
+    stats_add(&account->worker->stats->upstream_dial_failed_total, 1);
+    log_event(LOG_WARN, "upstream_failed", log_s("account", account->id),
+              log_s("endpoint", client->endpoint->key), log_u("conn", client->serial),
+              log_s("phase", phase_names[phase]), log_u("code", reply->code), log_s("reason", line),
+              log_s("rule", verdict.rule));
+    let_go(client);
+    pool_client_failed(client, &verdict, reply);
+    client_leave(client);
+}
+
+void client_fail_text(struct client *client, enum phase phase, const char *text)
+{
+    struct smtp_reply reply;
+
+    smtp_reply_init(&reply);
+    smtp_reply_set(&reply, 451, (struct smtp_enhanced){4, 4, 1}, text);
+    client_fail(client, phase, &reply);
+    smtp_reply_clear(&reply);
+}
+
+bool client_fits(const struct client *client)
+{
+    const struct account *account = client->account;
+    uint64_t now = loop_now(&account->worker->loop);
+
+    return !account->removed && client->generation == account->generation &&
+           client->token_expires_wall_ms > clock_wall_ms() + TOKEN_SPARE_MS &&
+           now - client->born_ms < account->max_age_ms &&
+           now - client->used_ms < account->idle_ms &&
+           (!account->max_messages || client->uses < account->max_messages);
+}
+
+/* How long an idle connection may lie there: the nearest of its ends. */
+static uint64_t idle_time(const struct client *client)
+{
+    const struct account *account = client->account;
+    uint64_t age = loop_now(&account->worker->loop) - client->born_ms, wall = clock_wall_ms();
+    uint64_t left = account->max_age_ms > age ? account->max_age_ms - age : 1;
+
+    if (left > account->idle_ms)
+        left = account->idle_ms;
+    if (client->token_expires_wall_ms < wall + TOKEN_SPARE_MS + left)
+        left = client->token_expires_wall_ms > wall + TOKEN_SPARE_MS
+                   ? client->token_expires_wall_ms - wall - TOKEN_SPARE_MS
+                   : 1;
+    return left ? left : 1;
+}
+
+static void become_idle(struct client *client)
+{
+    client->used_ms = loop_now(&client->account->worker->loop);
+    client_set_state(client, CLIENT_IDLE);
+    client_set_timeout(client, idle_time(client));
+    client_enter(client);
+    pool_client_ready(client);
+    client_leave(client);
+}
+
+void client_logged_in(struct client *client)
+{
+    struct account *account = client->account;
+
+    account->rejections = 0;
+    account->dial_failures = 0;
+    account->dial_not_before = 0;
+    client->resumed = SSL_session_reused(client->conn->ssl);
+    stats_add(&account->worker->stats->upstream_logins_total, 1);
+    stats_add(&account->worker->stats->upstream_tls_resumed_total, client->resumed);
+    log_event(LOG_DEBUG, "upstream_ready", log_s("account", account->id),
+              log_s("endpoint", client->endpoint->key), log_u("conn", client->serial),
+              log_u("setup_ms", (clock_us() - client->born_us) / 1000),
+              log_b("tls_resumed", client->resumed),
+              log_b("chunking", client->caps.caps & SMTP_CAP_CHUNKING),
+              log_b("pipelining", client->caps.caps & SMTP_CAP_PIPELINING));
+    become_idle(client);
+}
+
+void client_lend(struct client *client, struct upstream_tx *tx)
+{
+    assert(client->state == CLIENT_IDLE);
+    client->tx = tx;
+    client->uses++;
+    client_set_state(client, CLIENT_BUSY);
+}
+
+void client_release(struct client *client, bool reset)
+{
+    client->tx = NULL;
+    if (!reset) {
+        become_idle(client);
+        return;
+    }
+    client_set_state(client, CLIENT_RESETTING);
+    client_set_timeout(client, worker_conf(client->account->worker)->upstream_command_ms);
+    write_line(client, "RSET");
+}
+
+/* --- set-up, a function per step --------------------------------------- */
+
+static void expect(struct client *client, enum client_state state)
+{
+    client_set_state(client, state);
+    client_set_timeout(client, worker_conf(client->account->worker)->upstream_command_ms);
+}
+
+static void send_ehlo(struct client *client, enum client_state state)
+{
+    const char *name = client->account->worker->settings->upstream_helo;
+    struct net_address local = {.len = sizeof(local.local)};
+    char host[NET_ADDRESS_TEXT], line[300];
+
+    if (name[0]) {
+        snprintf(line, sizeof(line), "EHLO %s", name);
+    } else {
+        /* No full name is known: our address, as a literal. */
+        getsockname(client->conn->fd, &local.any, &local.len);
+        net_address_host(&local, host, sizeof(host));
+        snprintf(line, sizeof(line), strchr(host, ':') ? "EHLO [IPv6:%s]" : "EHLO [%s]", host);
+    }
+    expect(client, state);
+    write_line(client, line);
+}
+
+static bool is_implicit(const struct client *client)
+{
+    if (client->account->tls == CONF_UPSTREAM_BY_PORT)
+        return client->endpoint->port == 465;
+    return client->account->tls == CONF_UPSTREAM_IMPLICIT;
+}
+
+static void start_tls(struct client *client, enum client_state state)
+{
+    struct worker *worker = client->account->worker;
+
+    expect(client, state);
+    conn_start_tls(client->conn, tls_client(worker->settings->client_tls, client->endpoint->host,
+                                            &client->endpoint->tls));
+}
+
+static void on_greeting(struct client *client, struct smtp_reply *reply)
+{
+    bool secured = client->conn->tls == CONN_TLS;
+
+    if (reply->code != 220)
+        client_fail(client, PHASE_GREETING, reply);
+    else
+        send_ehlo(client, secured ? CLIENT_EHLO_TLS : CLIENT_EHLO);
+}
+
+static void on_ehlo_plain(struct client *client, struct smtp_reply *reply)
+{
+    if (reply->code != 250) {
+        client_fail(client, PHASE_EHLO, reply);
+        return;
+    }
+    smtp_caps_parse(reply, &client->caps);
+    if (!(client->caps.caps & SMTP_CAP_STARTTLS)) {
+        client_fail_text(client, PHASE_STARTTLS,
+                         "the server does not offer STARTTLS; no credential was sent");
+        return;
+    }
+    expect(client, CLIENT_STARTTLS);
+    write_line(client, "STARTTLS");
+}
+
+static void on_starttls(struct client *client, struct smtp_reply *reply)
+{
+    if (reply->code != 220)
+        client_fail(client, PHASE_STARTTLS, reply);
+    else
+        start_tls(client, CLIENT_HANDSHAKE);
+}
+
+static void on_ehlo_tls(struct client *client, struct smtp_reply *reply)
+{
+    if (reply->code != 250) {
+        client_fail(client, PHASE_EHLO, reply);
+        return;
+    }
+    smtp_caps_parse(reply, &client->caps);
+    expect(client, CLIENT_AUTH);
+    client_auth_begin(client);
+}
+
+static void on_reset(struct client *client, struct smtp_reply *reply)
+{
+    if (reply->code == 250)
+        become_idle(client);
+    else
+        client_quit(client, "RSET refused");
+}
+
+/* Something said without being asked: a goodbye, usually. */
+static void on_unsolicited(struct client *client, struct smtp_reply *reply)
+{
+    char line[300];
+
+    smtp_reply_oneline(reply, line, sizeof(line));
+    log_event(LOG_DEBUG, "upstream_goodbye", log_s("account", client->account->id),
+              log_u("conn", client->serial), log_u("code", reply->code), log_s("text", line));
+    stats_add(&client->account->worker->stats->upstream_evicted_total, 1);
+    close_and_make_room(client, "goodbye from the provider");
+}
+
+static void take_reply(struct client *client, struct smtp_reply *reply)
+{
+    switch (client->state) {
+    case CLIENT_GREETING:
+        on_greeting(client, reply);
+        break;
+    case CLIENT_EHLO:
+        on_ehlo_plain(client, reply);
+        break;
+    case CLIENT_STARTTLS:
+        on_starttls(client, reply);
+        break;
+    case CLIENT_EHLO_TLS:
+        on_ehlo_tls(client, reply);
+        break;
+    case CLIENT_AUTH:
+    case CLIENT_AUTH_TOKEN:
+    case CLIENT_AUTH_DETAIL:
+        client_auth_reply(client, reply);
+        break;
+    case CLIENT_BUSY:
+        tx_reply(client->tx, reply);
+        break;
+    case CLIENT_RESETTING:
+        on_reset(client, reply);
+        break;
+    case CLIENT_QUITTING:
+        close_and_make_room(client, "quit");
+        break;
+    default:
+        on_unsolicited(client, reply);
+        break;
+    }
+}
+
+/* --- connection events ------------------------------------------------- */
+
+static const enum phase phase_of[CLIENT_STATES] = {
+    [CLIENT_RESOLVING] = PHASE_CONNECT,
+    [CLIENT_DIALING] = PHASE_CONNECT,
+    [CLIENT_HANDSHAKE_FIRST] = PHASE_CONNECT,
+    [CLIENT_GREETING] = PHASE_GREETING,
+    [CLIENT_EHLO] = PHASE_EHLO,
+    [CLIENT_STARTTLS] = PHASE_STARTTLS,
+    [CLIENT_HANDSHAKE] = PHASE_STARTTLS,
+    [CLIENT_EHLO_TLS] = PHASE_EHLO,
+    [CLIENT_AUTH] = PHASE_AUTH,
+    [CLIENT_AUTH_TOKEN] = PHASE_AUTH,
+    [CLIENT_AUTH_DETAIL] = PHASE_AUTH,
+};
+
+/* The connection has ended, or must. */
+static void ended(struct client *client, const char *why, bool timeout)
+{
+    struct account *account = client->account;
+    struct upstream_tx *tx = client->tx;
+
+    if (client->state < CLIENT_IDLE) {
+        client_fail_text(client, phase_of[client->state], why);
+        return;
+    }
+    if (client->state == CLIENT_IDLE && !timeout)
+        stats_add(&account->worker->stats->upstream_evicted_total, 1);
+    client->tx = NULL;
+    account->jobs++;
+    if (tx) /* while the connection still knows what it has sent */
+        tx_connection_lost(tx, why, timeout);
+    client_close(client, why);
+    account->jobs--;
+    pool_room(account);
+}
+
+static bool out_of_step(struct client *client)
+{
+    /* Octets behind STARTTLS's answer came without TLS: an attack. */
+    return client->state == CLIENT_HANDSHAKE;
+}
+
+static size_t on_data(struct conn *conn, struct slice bytes)
+{
+    struct client *client = conn->owner;
+    size_t total = bytes.len;
+
+    client_enter(client);
+    while (bytes.len && client->state != CLIENT_GONE) {
+        struct smtp_reply reply;
+        struct reason why = {""};
+        size_t used = 0;
+        int rc;
+
+        if (out_of_step(client)) {
+            client_fail_text(client, PHASE_STARTTLS, "plaintext behind the answer to STARTTLS");
+            break;
+        }
+        smtp_reply_init(&reply);
+        rc = smtp_reply_parse(&client->parser, bytes, &used, &reply, &why);
+        bytes.ptr += used;
+        bytes.len -= used;
+        if (rc < 0)
+            ended(client, why.text, false);
+        else if (rc > 0)
+            take_reply(client, &reply);
+        smtp_reply_clear(&reply);
+    }
+    client_leave(client);
+    return total;
+}
+
+static void on_secured(struct client *client)
+{
+    if (client->state == CLIENT_HANDSHAKE_FIRST)
+        expect(client, CLIENT_GREETING);
+    else
+        send_ehlo(client, CLIENT_EHLO_TLS);
+}
+
+static void on_timeout(struct client *client)
+{
+    char why[64];
+
+    if (client->state == CLIENT_IDLE) {
+        client_quit(client, "idle or old");
+        return;
+    }
+    snprintf(why, sizeof(why), "no answer in time (%s)", state_names[client->state]);
+    ended(client, why, true);
+}
+
+static void on_event(struct conn *conn, enum conn_event event)
+{
+    struct client *client = conn->owner;
+
+    client_enter(client);
+    switch (event) {
+    case CONN_SECURED:
+        on_secured(client);
+        break;
+    case CONN_DRAINED:
+        if (client->tx)
+            tx_drained(client->tx);
+        break;
+    case CONN_EOF:
+        ended(client, "closed by the provider", false);
+        break;
+    case CONN_FAILED:
+        ended(client, conn_error(conn), false);
+        break;
+    case CONN_TIMEOUT:
+        on_timeout(client);
+        break;
+    }
+    client_leave(client);
+}
+
+static const struct conn_handler client_handler = {on_data, on_event};
+
+static void on_dialed(struct dial *dial, int fd, const struct reason *why)
+{
+    struct client *client = dial->owner;
+
+    client_enter(client);
+    if (fd < 0) {
+        client_fail_text(client, PHASE_CONNECT, why->text);
+    } else {
+        client->conn = conn_open(&client->account->worker->loop, fd, &client_handler, client);
+        if (!client->conn)
+            client_fail_text(client, PHASE_CONNECT, "out of memory");
+        else if (is_implicit(client))
+            start_tls(client, CLIENT_HANDSHAKE_FIRST);
+        else
+            expect(client, CLIENT_GREETING);
+    }
+    client_leave(client);
+}
+
+static void on_resolved(struct endpoint_waiter *waiter, const struct reason *why)
+{
+    struct client *client = container_of(waiter, struct client, resolve);
+    struct account *account = client->account;
+
+    if (why) {
+        client_enter(client);
+        client_fail_text(client, PHASE_CONNECT, why->text);
+        client_leave(client);
+        return;
+    }
+    client_set_state(client, CLIENT_DIALING);
+    dial_start(&client->dial, client->endpoint->addresses, client->endpoint->address_count,
+               &account->source, worker_conf(account->worker)->connect_timeout_ms, on_dialed);
+}
+
+struct client *client_open(struct account *account)
+{
+    struct client *client = calloc(1, sizeof(*client));
+
+    if (!client)
+        return NULL;
+    client->account = account;
+    client->endpoint = account->endpoint;
+    client->endpoint->refs++;
+    client->serial = ++account->worker->conn_serial * RELAY_WORKERS_MAX + account->worker->index;
+    client->generation = account->generation;
+    client->token_expires_wall_ms = account->token_expires_wall_ms;
+    client->token_serial = account->token_serial;
+    client->born_ms = loop_now(&account->worker->loop);
+    client->born_us = clock_us();
+    dial_init(&client->dial, &account->worker->loop, client);
+    smtp_reply_parser_init(&client->parser);
+    client->resolve.resolved = on_resolved;
+    client_set_state(client, CLIENT_RESOLVING);
+    stats_add(&account->worker->stats->upstream_dials_total, 1);
+    endpoint_resolve(client->endpoint, &client->resolve);
+    return client;
+}

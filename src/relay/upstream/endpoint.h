@@ -1,0 +1,53 @@
+/* A provider's submission server, as one worker sees it: its addresses, its
+ * TLS sessions, and whether BDAT works there. Shared by the worker's accounts
+ * that use it, counted, and freed with the last of them. */
+#pragma once
+
+#include <uthash.h>
+
+#include "net/dial.h"
+#include "net/tls.h"
+#include "relay/request.h"
+#include "relay/worker.h"
+
+struct endpoint;
+
+/* Embedded in who waits for addresses. */
+struct endpoint_waiter {
+    struct list_node node;
+    /* endpoint->addresses are fresh, or `why` says why there are none. */
+    void (*resolved)(struct endpoint_waiter *waiter, const struct reason *why);
+};
+
+struct endpoint {
+    UT_hash_handle hh;
+    char *key; /* "host:port" */
+    char *host;
+    uint32_t port;
+    unsigned refs;
+    struct worker *worker;
+    struct endpoint **table;
+    struct tls_peer tls;
+    struct net_address addresses[DIAL_MAX_ADDRESSES];
+    size_t address_count;
+    uint64_t addresses_until; /* ms, of the loop */
+    struct request request;
+    struct list waiters;
+    uint64_t bdat_demoted_until; /* ms, 0: BDAT works as far as we know */
+    unsigned bdat_losses;        /* connections lost behind BDAT, in a row */
+};
+
+struct endpoint *endpoint_get(struct endpoint **table, struct worker *worker, struct slice host,
+                              uint32_t port);
+void endpoint_put(struct endpoint *endpoint);
+
+/* Calls the waiter back, at once when addresses are at hand. */
+void endpoint_resolve(struct endpoint *endpoint, struct endpoint_waiter *waiter);
+void endpoint_cancel(struct endpoint *endpoint, struct endpoint_waiter *waiter);
+/* No address worked: ask again before the next attempt. */
+void endpoint_forget_addresses(struct endpoint *endpoint);
+
+bool endpoint_bdat_works(const struct endpoint *endpoint);
+void endpoint_demote_bdat(struct endpoint *endpoint, const char *why);
+/* The connection vanished after BDAT content: twice in a row is BDAT-shaped. */
+void endpoint_lost_behind_bdat(struct endpoint *endpoint);

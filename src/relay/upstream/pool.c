@@ -1,0 +1,331 @@
+#include "relay/upstream/pool.h"
+
+#include "base/clock.h"
+
+/* After so many failures in a row the waiting jobs are told, and new ones are
+ * told at once until the pause is over: a provider that is down costs each
+ * client an answer, not a time-out. */
+#define DIAL_FAILURES_MAX 3
+#define DIAL_RETRY_MS 100
+#define DIAL_PAUSE_MIN_MS 1000
+#define DIAL_PAUSE_MAX_MS 30000
+
+size_t pool_connections(const struct account *account)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < POOL_LISTS; i++)
+        count += account->pool[i].count;
+    return count;
+}
+
+static struct worker *worker_of(const struct account *account)
+{
+    return account->worker;
+}
+
+void pool_wait(struct account *account, struct upstream_tx *tx, bool at_head)
+{
+    tx->state = TX_WAITING;
+    if (at_head)
+        list_push_head(&account->waiting, &tx->wait_node);
+    else
+        list_push_tail(&account->waiting, &tx->wait_node);
+}
+
+void pool_fail_waiting(struct account *account, const struct smtp_reply *reply)
+{
+    size_t count = account->waiting.count;
+    struct list_node *node;
+
+    while (count-- && (node = list_first(&account->waiting)))
+        tx_fail_waiting(container_of(node, struct upstream_tx, wait_node), reply);
+}
+
+/* The newest idle connection that is still good; others met on the way are
+ * closed. */
+static struct client *take_idle(struct account *account, bool fresh)
+{
+    struct list_node *node;
+
+    while ((node = list_first(&account->pool[POOL_IDLE]))) {
+        struct client *client = container_of(node, struct client, pool_node);
+
+        if (fresh && client->uses)
+            return NULL;
+        if (!client_fits(client)) {
+            client_quit(client, "retired");
+            continue;
+        }
+        /* What arrived since the last turn evicts it from its own callback. */
+        client_enter(client);
+        conn_poke(client->conn);
+        if (client_leave(client) && client->state == CLIENT_IDLE)
+            return client;
+    }
+    return NULL;
+}
+
+/* Each worker has its share of the global limit, so that no lock is needed. */
+static size_t running_limit(const struct account_table *table)
+{
+    uint32_t limit = worker_conf(table->worker)->global_concurrency;
+    unsigned workers = table->worker->relay->worker_count;
+
+    if (!limit)
+        return SIZE_MAX;
+    return limit / workers + (table->worker->index < limit % workers);
+}
+
+static bool may_run_another(struct account *account)
+{
+    struct account_table *table = account->table;
+
+    if (account->max_concurrent && account->running.count >= account->max_concurrent)
+        return false;
+    if (table->running < running_limit(table))
+        return true;
+    if (!list_node_linked(&account->blocked_node))
+        list_push_tail(&table->blocked, &account->blocked_node);
+    return false;
+}
+
+static bool lend_one(struct account *account)
+{
+    struct upstream_tx *tx =
+        container_of(list_first(&account->waiting), struct upstream_tx, wait_node);
+    struct client *client;
+
+    if (!may_run_another(account))
+        return false;
+    client = take_idle(account, tx->needs_fresh);
+    if (!client)
+        return false;
+    list_remove(&account->waiting, &tx->wait_node);
+    tx_start(tx, client);
+    return true;
+}
+
+static void pump_later(struct account *account, uint64_t ms)
+{
+    loop_timer_set(&worker_of(account)->loop, &account->pump_timer, ms);
+}
+
+static void ask_for_token(struct account *account)
+{
+    struct ipc_message message = {.type = IPC_TOKEN_WANTED,
+                                  .u.token_wanted = {.id = slice_of(account->id)}};
+
+    if (account->token_asked)
+        return;
+    account->token_asked = true;
+    tell_broker(worker_of(account), &message);
+}
+
+/* Makes room for a fresh connection where the head of the line needs one and
+ * old ones fill the cap. */
+static void make_room(struct account *account)
+{
+    struct upstream_tx *head =
+        container_of(list_first(&account->waiting), struct upstream_tx, wait_node);
+    struct list_node *idle = list_last(&account->pool[POOL_IDLE]);
+
+    if (head->needs_fresh && idle && pool_connections(account) >= account->max_connections)
+        client_close(container_of(idle, struct client, pool_node), "replaced");
+}
+
+/* How long until a connection may be begun; 0: now. */
+static uint64_t dial_wait(const struct account *account)
+{
+    uint64_t now = loop_now(&worker_of(account)->loop), login = account_login_wait(account);
+    uint64_t dial = account->dial_not_before > now ? account->dial_not_before - now : 0;
+
+    return dial > login ? dial : login;
+}
+
+static void dial_more(struct account *account)
+{
+    make_room(account);
+    while (account->pool[POOL_DIALING].count < account->waiting.count &&
+           pool_connections(account) < account->max_connections) {
+        uint64_t wait = dial_wait(account);
+
+        /* A failing provider gets one attempt at a time. */
+        if (account->dial_failures && account->pool[POOL_DIALING].count)
+            return;
+        if (!account_token_valid(account)) {
+            ask_for_token(account);
+            return;
+        }
+        if (wait) {
+            pump_later(account, wait);
+            return;
+        }
+        account_login_begun(account);
+        if (!client_open(account))
+            return;
+    }
+}
+
+/* Failing fast: the provider was down a moment ago, and nothing is open. */
+static bool fail_fast(struct account *account)
+{
+    if (account->dial_failures < DIAL_FAILURES_MAX || pool_connections(account) ||
+        account->dial_not_before <= loop_now(&worker_of(account)->loop))
+        return false;
+    pool_fail_waiting(account, &account->last_failure);
+    return true;
+}
+
+static void pump(struct account *account)
+{
+    struct smtp_reply reply;
+
+    smtp_reply_init(&reply);
+    if (!account_may_send(account, &reply)) {
+        pool_fail_waiting(account, &reply);
+    } else if (!fail_fast(account)) {
+        while (!list_empty(&account->waiting) && lend_one(account))
+            ;
+        if (!list_empty(&account->waiting) && may_run_another(account))
+            dial_more(account);
+    }
+    smtp_reply_clear(&reply);
+}
+
+void pool_pump(struct account *account)
+{
+    if (list_empty(&account->waiting))
+        return;
+    if (account->pumping) {
+        /* From a callback of the pump itself: once more, afterwards. */
+        pump_later(account, 0);
+        return;
+    }
+    account->pumping = true;
+    account->jobs++; /* it must outlive what the callbacks do */
+    pump(account);
+    account->jobs--;
+    account->pumping = false;
+    account_maybe_free(account);
+}
+
+void pool_room(struct account *account)
+{
+    struct account_table *table = account->table;
+    struct list_node *blocked = list_first(&table->blocked);
+
+    account->jobs++;
+    if (blocked && table->running < running_limit(table)) {
+        struct account *other = container_of(blocked, struct account, blocked_node);
+
+        list_remove(&table->blocked, blocked);
+        if (other != account)
+            pool_pump(other);
+    }
+    account->jobs--;
+    if (list_empty(&account->waiting))
+        account_maybe_free(account);
+    else
+        pool_pump(account);
+}
+
+void pool_client_ready(struct client *client)
+{
+    struct account *account = client->account;
+
+    if (worker_of(account)->draining && list_empty(&account->waiting)) {
+        client_quit(client, "draining");
+        return;
+    }
+    if (!client_fits(client))
+        client_quit(client, "retired");
+    pool_room(account);
+}
+
+static uint64_t pause_after(unsigned failures)
+{
+    uint64_t pause = DIAL_PAUSE_MIN_MS;
+
+    for (unsigned i = DIAL_FAILURES_MAX; i < failures && pause < DIAL_PAUSE_MAX_MS; i++)
+        pause *= 2;
+    return pause < DIAL_PAUSE_MAX_MS ? pause : DIAL_PAUSE_MAX_MS;
+}
+
+/* Each dial that fails counts as an attempt of the oldest job. */
+static void count_attempt(struct account *account)
+{
+    struct list_node *node = list_first(&account->waiting);
+
+    if (node)
+        container_of(node, struct upstream_tx, wait_node)->job->attempts++;
+}
+
+void pool_client_failed(struct client *client, const struct verdict *verdict,
+                        const struct smtp_reply *reply)
+{
+    struct account *account = client->account;
+    uint64_t now = loop_now(&worker_of(account)->loop);
+
+    account->jobs++;
+    count_attempt(account);
+    verdict_reply(verdict, reply, &account->last_failure);
+    if (verdict->class_ == VERDICT_TOKEN) {
+        account_token_refused(account, client->token_serial, verdict, reply);
+    } else {
+        account_apply(account, verdict, reply);
+        account->dial_failures++;
+        account->dial_not_before = now + (account->dial_failures < DIAL_FAILURES_MAX
+                                              ? DIAL_RETRY_MS
+                                              : pause_after(account->dial_failures));
+        endpoint_forget_addresses(account->endpoint);
+        if (verdict->pause_logins && !account->pool[POOL_IDLE].count &&
+            !account->pool[POOL_BUSY].count)
+            pool_fail_waiting(account, &account->last_failure);
+    }
+    account->jobs--;
+    pool_room(account);
+}
+
+void pool_retire_idle(struct account *account, bool all)
+{
+    struct list *idle = &account->pool[POOL_IDLE];
+
+    list_foreach_safe (idle, node) {
+        struct client *client = container_of(node, struct client, pool_node);
+
+        if (all || !client_fits(client))
+            client_quit(client, "retired");
+    }
+}
+
+void upstream_submit(struct job *job)
+{
+    struct account *account = account_find(job->worker->accounts, slice_of(job->login->id));
+    struct upstream_tx *tx = job->tx;
+
+    if (tx) {
+        tx_continue(tx);
+        return;
+    }
+    if (account && account->waiting.count < worker_conf(job->worker)->queue_length)
+        tx = tx_new(account, job);
+    if (!tx) {
+        job->outcome = OUTCOME_DEFERRED;
+        smtp_reply_set(&job->reply, 451, (struct smtp_enhanced){4, 3, 2},
+                       account ? "too many messages wait for this account"
+                               : "the account was removed");
+        job_return(job);
+        return;
+    }
+    if (!account_token_valid(account) && !pool_connections(account))
+        stats_add(&job->worker->stats->token_wait_total, 1);
+    pool_wait(account, tx, false);
+    pool_pump(account);
+}
+
+void upstream_cancel(struct job *job)
+{
+    if (job->tx)
+        tx_cancel(job->tx);
+}

@@ -1,0 +1,26 @@
+/* Who gets a connection, and when a new one is made: per account, O(1). */
+#pragma once
+
+#include "relay/upstream/account.h"
+#include "relay/upstream/client.h"
+#include "relay/upstream/tx.h"
+
+/* Does what can be done for the account's waiting jobs: lends idle
+ * connections, dials below the cap, fails what cannot be served. */
+void pool_pump(struct account *account);
+
+/* From client.c. Ready: logged in, or back from a transaction. Failed: it did
+ * not become ready; `reply` is the provider's or made of the reason. */
+void pool_client_ready(struct client *client);
+void pool_client_failed(struct client *client, const struct verdict *verdict,
+                        const struct smtp_reply *reply);
+/* A connection is gone or a job ended: there may be room. */
+void pool_room(struct account *account);
+
+/* Puts a job in the account's line (at its head when it was tried already). */
+void pool_wait(struct account *account, struct upstream_tx *tx, bool at_head);
+/* Answers every waiting job. */
+void pool_fail_waiting(struct account *account, const struct smtp_reply *reply);
+/* Closes idle connections that no longer fit; with `all`, every idle one. */
+void pool_retire_idle(struct account *account, bool all);
+size_t pool_connections(const struct account *account);
