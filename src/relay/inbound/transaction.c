@@ -132,11 +132,12 @@ bool transaction_may_send(const struct session *session, enum answer *why)
 
 void transaction_refuse(struct session *session, enum answer why)
 {
-    transaction_reset(session);
-    if (why == ANSWER_RCPT_FIRST)
+    if (why == ANSWER_RCPT_FIRST) {
         session_refuse(session, why);
-    else
+    } else {
+        transaction_reset(session);
         session_say(session, why);
+    }
 }
 
 static void let_client_send(struct session *session)
@@ -149,9 +150,9 @@ static void let_client_send(struct session *session)
 
 void transaction_take(struct session *session)
 {
-    if (session->transaction->content.begun) {
+    if (session->transaction->content.begun)
         return; /* a further chunk */
-    } else if (!body_memory_tight(session->worker)) {
+    if (!body_memory_tight(session->worker)) {
         let_client_send(session);
     } else {
         session->wait_until = session_now(session) + MEMORY_WAIT_MS;

@@ -38,7 +38,8 @@ void transaction_rcpt(struct session *session, const struct smtp_rcpt *rcpt);
 
 /* False: no content may come, and why. */
 bool transaction_may_send(const struct session *session, enum answer *why);
-/* Refuses content, counting the error only where the client could know. */
+/* Refuses DATA: a missing RCPT is the client's error and may still come, the
+ * rest ends the transaction. */
 void transaction_refuse(struct session *session, enum answer why);
 
 /* Content may be taken in now; waits for message memory first. The state is
