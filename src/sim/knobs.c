@@ -1,0 +1,217 @@
+#include "sim/knobs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sim/random.h"
+
+enum knob_kind { NUMBER, TEXT };
+
+struct knob_row {
+    char name[24];
+    enum knob_kind kind;
+    char help[160];
+};
+
+/* clang-format off */
+static const struct knob_row rows[KNOBS] = {
+#define KNOB(id, name, kind, help) [KNOB_##id] = {name, kind, help},
+    KNOB_ROWS(KNOB)
+#undef KNOB
+#define PHASE(id, name, help) \
+    [KNOB_REPLY + PHASE_##id] = {"reply_" name, TEXT, "this reply instead of the usual one: " help}, \
+    [KNOB_FAULT + PHASE_##id] = {"fault_" name, TEXT, "a fault (see below): " help},
+    KNOB_PHASES(PHASE)
+#undef PHASE
+};
+/* clang-format on */
+
+static const char fault_help[] =
+    "Faults: close (goodbye of TLS, FIN), drop (FIN at once), reset (RST), stall (silence for\n"
+    "ever), stall:MS (the reply comes later), partial (half a reply line, then silence),\n"
+    "partial-close, garbage (octets that are no reply), extra[:TEXT] (the usual reply and one\n"
+    "more behind it). A reply_... whose code is 421 closes; with 2xx or 3xx it only changes\n"
+    "the text. {id} {host} {client} and the like are filled in, \\n separates lines.\n"
+    "With \"count\": n, \"after\": n, \"percent\": p beside it, a reply, a fault, reject_auth or\n"
+    "token_error works n times, not on the first n occasions, with that chance.\n";
+
+static void value_clear(struct knob_value *value)
+{
+    free(value->text);
+    *value = (struct knob_value){0};
+}
+
+void knobs_clear(struct knobs *knobs)
+{
+    for (int i = 0; i < KNOBS; i++)
+        value_clear(&knobs->values[i]);
+}
+
+bool knob_fires(struct knob_scope scope, enum knob knob)
+{
+    struct knob_value *value = knob_find(scope, knob);
+
+    if (!value->set || value->left == 0)
+        return false;
+    if (rows[knob].kind == NUMBER && !value->number)
+        return false;
+    if (value->skip > 0) {
+        value->skip--;
+        return false;
+    }
+    if (value->percent < 100 && random_below(100) >= value->percent)
+        return false;
+    if (value->left > 0)
+        value->left--;
+    return true;
+}
+
+static int find_row(const char *name)
+{
+    for (int i = 0; i < KNOBS; i++) {
+        if (strcmp(rows[i].name, name) == 0)
+            return i;
+    }
+    return -1;
+}
+
+static bool unknown(const char *name, struct reason *why)
+{
+    const char *names[KNOBS + 1] = {NULL};
+    const char *near;
+
+    for (int i = 0; i < KNOBS; i++)
+        names[i] = rows[i].name;
+    near = nearest_name(name, names);
+    if (near)
+        return reason_set(why, "there is no knob \"%s\"; did you mean \"%s\"?", name, near);
+    return reason_set(why, "there is no knob \"%s\"; GET /knobs lists them", name);
+}
+
+static bool is_modifier(const char *name)
+{
+    return strcmp(name, "scope") == 0 || strcmp(name, "count") == 0 || strcmp(name, "after") == 0 ||
+           strcmp(name, "percent") == 0;
+}
+
+static bool fits(int row, const json_t *value, struct reason *why)
+{
+    if (json_is_null(value))
+        return true;
+    if (rows[row].kind == TEXT && !json_is_string(value))
+        return reason_set(why, "knob \"%s\" takes a text", rows[row].name);
+    if (rows[row].kind == NUMBER && !json_is_integer(value) && !json_is_boolean(value))
+        return reason_set(why, "knob \"%s\" takes a whole number", rows[row].name);
+    return true;
+}
+
+static bool check(const json_t *settings, struct reason *why)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)settings, name, value)
+    {
+        int row = find_row(name);
+
+        if (is_modifier(name))
+            continue;
+        if (row < 0)
+            return unknown(name, why);
+        if (!fits(row, value, why))
+            return false;
+    }
+    return true;
+}
+
+static int64_t modifier(const json_t *settings, const char *name, int64_t otherwise)
+{
+    const json_t *value = json_object_get(settings, name);
+
+    return json_is_integer(value) ? json_integer_value(value) : otherwise;
+}
+
+static void assign(struct knob_value *to, const json_t *value, const json_t *settings)
+{
+    value_clear(to);
+    if (json_is_null(value))
+        return;
+    to->set = true;
+    to->left = modifier(settings, "count", -1);
+    to->skip = modifier(settings, "after", 0);
+    to->percent = (unsigned)modifier(settings, "percent", 100);
+    if (json_is_string(value))
+        to->text = strdup(json_string_value(value));
+    else
+        to->number = json_is_boolean(value) ? json_is_true(value) : json_integer_value(value);
+}
+
+bool knobs_apply(struct knobs *knobs, const json_t *settings, struct reason *why)
+{
+    const char *name;
+    json_t *value;
+
+    if (!json_is_object(settings))
+        return reason_set(why, "knobs come as a JSON object");
+    if (!check(settings, why))
+        return false;
+    json_object_foreach((json_t *)(uintptr_t)settings, name, value)
+    {
+        if (!is_modifier(name))
+            assign(&knobs->values[find_row(name)], value, settings);
+    }
+    return true;
+}
+
+bool knobs_apply_text(struct knobs *knobs, const char *setting, struct reason *why)
+{
+    const char *equals = strchr(setting, '=');
+    char name[64];
+    json_t *settings, *value;
+    int row;
+    bool ok;
+
+    if (!equals ||
+        !slice_copy((struct slice){setting, (size_t)(equals - setting)}, name, sizeof(name)))
+        return reason_set(why, "a knob is set as name=value, not \"%s\"", setting);
+    row = find_row(name);
+    if (row < 0)
+        return unknown(name, why);
+    value = rows[row].kind == TEXT ? json_string(equals + 1) : json_integer(atoll(equals + 1));
+    settings = json_pack("{s:o}", name, value);
+    ok = settings && knobs_apply(knobs, settings, why);
+    json_decref(settings);
+    return ok;
+}
+
+json_t *knobs_show(const struct knobs *knobs)
+{
+    json_t *out = json_object();
+
+    for (int i = 0; i < KNOBS; i++) {
+        const struct knob_value *value = &knobs->values[i];
+
+        if (value->set)
+            json_object_set_new(out, rows[i].name,
+                                value->text ? json_string(value->text)
+                                            : json_integer(value->number));
+    }
+    return out;
+}
+
+json_t *knobs_describe(void)
+{
+    json_t *out = json_object();
+
+    for (int i = 0; i < KNOBS; i++)
+        json_object_set_new(out, rows[i].name, json_string(rows[i].help));
+    return out;
+}
+
+void knobs_print_help(void)
+{
+    printf("Knobs (--knob NAME=VALUE, or POST /knobs on the control port):\n");
+    for (int i = 0; i < KNOBS; i++)
+        printf("  %-21s %s\n", rows[i].name, rows[i].help);
+    printf("%s", fault_help);
+}

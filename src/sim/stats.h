@@ -1,0 +1,37 @@
+/* What a user, and everybody together, has done; GET /state shows it. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "smtp/command.h"
+
+#define WINDOW_MS 60000
+#define WINDOW_MAX 65536 /* events that a window remembers; enough for any limit */
+
+/* Events in a sliding 60 s, and the most that any 60 s ever held. Exact up to
+ * WINDOW_MAX; beyond that `most` stops there. */
+struct window {
+    uint64_t *at; /* ring of times, oldest at head */
+    size_t cap, head, count, most;
+};
+
+void window_clear(struct window *window);
+void window_add(struct window *window, uint64_t now_ms);
+size_t window_count(struct window *window, uint64_t now_ms);
+
+struct stats {
+    uint64_t accepted, logins, login_failures, refreshes, refresh_errors, protocol_errors;
+    uint64_t verbs[SMTP_VERBS];
+    unsigned connections, max_connections; /* logged in */
+    unsigned submitting, max_submitting;   /* of these: within a transaction */
+    struct window messages, logged_in;
+};
+
+void stats_clear(struct stats *stats);
+/* Back to zero, but for what is true now (connections). */
+void stats_reset(struct stats *stats);
+void stats_connected(struct stats *stats);
+void stats_submitting(struct stats *stats);
+json_t *stats_show(const struct stats *stats);
