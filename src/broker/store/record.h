@@ -1,0 +1,64 @@
+/* One account as the operator wrote it, checked, with the provider's defaults
+ * filled in: what a row of accounts.json becomes.
+ *
+ * A record owns its texts; none is NULL, an absent one is "". It holds the
+ * refresh token and the client secret, so it never leaves the broker, and is
+ * wiped when freed.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "broker/store/problems.h"
+#include "conf/conf.h"
+
+struct account_record {
+    char *id;
+    char *email; /* as written */
+    char *login; /* lower case: what clients say */
+    char *sasl_user;
+    char *provider; /* lower case */
+    char *vmta_name;
+    char *source_address; /* "" the system's choice */
+    char *endpoint;       /* host:port of the SMTP server */
+    char *host;           /* of it */
+    char *token_url;
+    char *client_id, *client_secret, *refresh_token;
+    char *scope;
+    char *tenant;
+    char *extra; /* further form fields, encoded: "a=b&c=d" */
+    char *password_hash;
+    uint32_t port;
+    uint32_t tls;       /* enum conf_upstream_tls */
+    uint32_t mechanism; /* enum conf_mechanism */
+    uint32_t bdat;      /* enum conf_auto */
+    bool disabled;
+    uint32_t max_concurrent, max_connections, max_messages_per_connection;
+    uint64_t max_age_ms, idle_ms;
+    uint64_t refresh_ahead_ms, retry_max_delay_ms;
+    double retry_backoff;
+};
+
+/* Checks one object. NULL and a reason that names field, value and cure when
+ * it cannot serve. Keys that nobody knows are warnings: files of the original
+ * carry leftovers, and an account that works is worth more than a tidy file.
+ * `where` begins each warning ("accounts.json: record 3"). */
+struct account_record *record_parse(const json_t *object, const struct conf *conf,
+                                    const char *where, struct problems *problems,
+                                    struct reason *why);
+void record_free(struct account_record *record);
+
+/* The id that the record has or gets by default: what names it in the store.
+ * False when there is none or it does not fit. */
+bool record_id(const json_t *object, char *out, size_t cap);
+/* The e-mail for messages, "?" when there is none. Never fails. */
+const char *record_email(const json_t *object);
+/* Only comments (keys that begin with '_'): not an account at all. */
+bool record_is_comment(const json_t *object);
+
+/* Whether a token of one serves the other: same grant at the same place. */
+bool record_same_credentials(const struct account_record *a, const struct account_record *b);
+/* Whether a connection of one serves the other: credentials, endpoint, SASL
+ * user, source address, client password. */
+bool record_same_identity(const struct account_record *a, const struct account_record *b);
+bool record_same(const struct account_record *a, const struct account_record *b);

@@ -1,0 +1,324 @@
+#include "broker/store/record_fields.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/form.h"
+#include "broker/store/checks.h"
+#include "broker/wipe.h"
+
+enum kind {
+    TEXT,    /* char *, checked by `check` */
+    CHOICE,  /* uint32_t, one of `names` */
+    COUNT,   /* uint32_t, 1..max */
+    SECONDS, /* uint64_t milliseconds, 0..max seconds */
+    FACTOR,  /* double, 1..max */
+    FLAG,    /* bool */
+    FORM,    /* char *, from an object of texts */
+    GROUP,   /* an object with the fields of `group` */
+    NUMBER,  /* type-checked, without effect in this version */
+    ANYTHING /* state that the original kept in its objects */
+};
+
+#define REQUIRED 1u
+#define SECRET 2u /* its value is never shown */
+
+struct field {
+    const char *key;
+    enum kind kind;
+    size_t offset; /* into struct account_record */
+    unsigned flags;
+    const char *(*check)(const char *text);
+    const char *const *names;
+    const struct field *group; /* ends with a NULL key */
+    double max;
+};
+
+#define AT(member) offsetof(struct account_record, member)
+#define END_OF_FIELDS                                                                              \
+    {                                                                                              \
+        .key = NULL                                                                                \
+    }
+
+static const char *const tls_names[] = {"auto", "starttls", "implicit", NULL};
+static const char *const mechanism_names[] = {"auto", "xoauth2", "oauthbearer", NULL};
+static const char *const bdat_names[] = {"auto", "on", "off", NULL};
+
+static const struct field pool_fields[] = {
+    {"max_connections_per_account", COUNT, AT(max_connections), .max = 10000},
+    {"max_messages_per_connection", COUNT, AT(max_messages_per_connection), .max = 1e6},
+    {"connection_max_age_seconds", SECONDS, AT(max_age_ms), .max = 86400},
+    {"connection_idle_timeout_seconds", SECONDS, AT(idle_ms), .max = 86400},
+    {"connection_acquire_timeout_seconds", NUMBER},
+    {"idle_connection_reuse_timeout", NUMBER},
+    {"prewarm_min_connections", NUMBER},
+    {"prewarm_max_connections", NUMBER},
+    {"prewarm_min_message_threshold", NUMBER},
+    {"prewarm_messages_per_connection", NUMBER},
+    {"prewarm_concurrent_tasks", NUMBER},
+    {"prewarm_percentage", NUMBER},
+    {"adaptive_prewarm_enabled", ANYTHING},
+    END_OF_FIELDS};
+static const struct field rate_fields[] = {{"enabled", ANYTHING},
+                                           {"messages_per_hour", NUMBER},
+                                           {"messages_per_minute_per_connection", NUMBER},
+                                           {"burst_size", NUMBER},
+                                           END_OF_FIELDS};
+static const struct field retry_fields[] = {
+    {"max_attempts", NUMBER},
+    {"backoff_factor", FACTOR, AT(retry_backoff), .max = 10},
+    {"max_delay_seconds", SECONDS, AT(retry_max_delay_ms), .max = 3600},
+    {"jitter_enabled", ANYTHING},
+    END_OF_FIELDS};
+static const struct field breaker_fields[] = {{"enabled", ANYTHING},
+                                              {"failure_threshold", NUMBER},
+                                              {"recovery_timeout_seconds", NUMBER},
+                                              {"half_open_max_calls", NUMBER},
+                                              END_OF_FIELDS};
+
+static const struct field fields[] = {
+    {"email", TEXT, AT(email), REQUIRED, check_email},
+    {"account_id", TEXT, AT(id), 0, check_id},
+    {"provider", TEXT, AT(provider), REQUIRED, check_provider},
+    {"client_id", TEXT, AT(client_id), REQUIRED, check_secret},
+    {"client_secret", TEXT, AT(client_secret), SECRET, check_secret},
+    {"refresh_token", TEXT, AT(refresh_token), REQUIRED | SECRET, check_secret},
+    {"oauth_endpoint", TEXT, AT(endpoint), 0, check_endpoint},
+    {"oauth_token_url", TEXT, AT(token_url), 0, check_https_url},
+    {"ip_address", TEXT, AT(source_address), 0, check_address},
+    {"vmta_name", TEXT, AT(vmta_name), 0, check_id},
+    {"password_hash", TEXT, AT(password_hash), SECRET, check_password_hash},
+    {"sasl_user", TEXT, AT(sasl_user), 0, check_user},
+    {"tls", CHOICE, AT(tls), .names = tls_names},
+    {"mechanism", CHOICE, AT(mechanism), .names = mechanism_names},
+    {"bdat", CHOICE, AT(bdat), .names = bdat_names},
+    {"scope", TEXT, AT(scope), 0, check_scope},
+    {"tenant", TEXT, AT(tenant), 0, check_tenant},
+    {"extra", FORM, AT(extra), SECRET},
+    {"disabled", FLAG, AT(disabled)},
+    {"max_concurrent_messages", COUNT, AT(max_concurrent), .max = 10000},
+    {"max_messages_per_hour", NUMBER},
+    {"connection_settings", GROUP, .group = pool_fields},
+    {"rate_limiting", GROUP, .group = rate_fields},
+    {"retry", GROUP, .group = retry_fields},
+    {"circuit_breaker", GROUP, .group = breaker_fields},
+    {"token", ANYTHING},
+    {"messages_this_hour", ANYTHING},
+    {"concurrent_messages", ANYTHING},
+    {"active_connections", ANYTHING},
+    END_OF_FIELDS};
+
+#define KEYS_MAX (sizeof(fields) / sizeof(fields[0]))
+
+bool record_set_text(char **at, struct slice text, struct reason *why)
+{
+    secret_free(at);
+    *at = slice_dup(text);
+    return *at || reason_set(why, "out of memory");
+}
+
+/* A value as messages show it: short, and on one line. */
+static void show(const struct field *field, const json_t *value, char *out, size_t cap)
+{
+    char dump[64] = "";
+    struct text text;
+    size_t len;
+
+    text_init(&text, out, cap);
+    if (field->flags & SECRET) {
+        text_add_str(&text, "(not shown)");
+    } else if (json_is_string(value)) {
+        len = json_string_length(value);
+        text_add_char(&text, '"');
+        text_add(&text, json_string_value(value), len < 60 ? len : 60);
+        text_add_str(&text, len < 60 ? "\"" : "...\"");
+    } else {
+        len = json_dumpb(value, dump, sizeof(dump), JSON_ENCODE_ANY | JSON_COMPACT);
+        text_add(&text, dump, len <= sizeof(dump) ? len : 0);
+        if (len > sizeof(dump))
+            text_add_str(&text, json_is_array(value) ? "the array" : "the object");
+    }
+    for (char *c = out; *c; c++)
+        *c = (unsigned char)*c < 32 || *c == 127 ? ' ' : *c;
+}
+
+static bool bad(const struct field *field, const json_t *value, const char *wants,
+                struct reason *why)
+{
+    char shown[80];
+
+    show(field, value, shown, sizeof(shown));
+    return reason_set(why, "\"%s\": %s must be %s", field->key, shown, wants);
+}
+
+static bool read_text(const struct field *field, const json_t *value, void *at, struct reason *why)
+{
+    struct slice text = {json_string_value(value), json_string_length(value)};
+    const char *wants;
+
+    if (!json_is_string(value))
+        return bad(field, value, "a text in quotes", why);
+    if (memchr(text.ptr, '\0', text.len))
+        return bad(field, value, "a text without NUL", why);
+    wants = field->check ? field->check(text.ptr) : NULL;
+    if (wants)
+        return bad(field, value, wants, why);
+    if (field->flags & REQUIRED && !text.len)
+        return reason_set(why, "\"%s\" is empty", field->key);
+    return record_set_text(at, text, why);
+}
+
+static bool read_choice(const struct field *field, const json_t *value, void *at,
+                        struct reason *why)
+{
+    char wants[128] = "one of";
+
+    for (uint32_t i = 0; field->names[i]; i++) {
+        size_t len = strlen(wants);
+
+        if (json_is_string(value) && strcmp(json_string_value(value), field->names[i]) == 0) {
+            *(uint32_t *)at = i;
+            return true;
+        }
+        snprintf(wants + len, sizeof(wants) - len, "%s %s", i ? "," : "", field->names[i]);
+    }
+    return bad(field, value, wants, why);
+}
+
+static bool read_number(const struct field *field, const json_t *value, void *at,
+                        struct reason *why)
+{
+    double low = field->kind == SECONDS || field->kind == NUMBER ? 0 : 1;
+    double number = json_number_value(value), max = field->kind == NUMBER ? 1e15 : field->max;
+    char wants[96];
+
+    snprintf(wants, sizeof(wants), "a %s from %.0f to %.0f",
+             field->kind == COUNT ? "whole number" : "number", low, max);
+    if (!json_is_number(value) || (field->kind == COUNT && !json_is_integer(value)) ||
+        !(number >= low && number <= max))
+        return bad(field, value, wants, why);
+    if (field->kind == COUNT)
+        *(uint32_t *)at = (uint32_t)number;
+    else if (field->kind == SECONDS)
+        *(uint64_t *)at = (uint64_t)(number * 1000);
+    else if (field->kind == FACTOR)
+        *(double *)at = number;
+    return true;
+}
+
+static bool read_form(const struct field *field, const json_t *value, void *at, struct reason *why)
+{
+    struct form form;
+    const char *key;
+    json_t *item;
+    bool ok = false;
+
+    if (!json_is_object(value))
+        return bad(field, value, "an object of form fields", why);
+    form_init(&form);
+    json_object_foreach((json_t *)(uintptr_t)value, key, item)
+    {
+        if (!json_is_string(item)) {
+            reason_set(why, "\"extra\": the value of \"%.60s\" must be a text in quotes", key);
+            goto out;
+        }
+        form_add(&form, key, (struct slice){json_string_value(item), json_string_length(item)});
+    }
+    ok = !form.failed && record_set_text(at, (struct slice){form.at, form.len}, why);
+out:
+    form_clear(&form);
+    return ok;
+}
+
+struct reading {
+    struct account_record *record;
+    const char *where;
+    struct problems *problems;
+    struct reason *why;
+};
+
+static bool read_fields(struct reading *reading, const struct field *table, const json_t *object);
+
+static bool read_value(struct reading *reading, const struct field *field, const json_t *value)
+{
+    void *at = (char *)reading->record + field->offset;
+
+    switch (field->kind) {
+    case TEXT:
+        return read_text(field, value, at, reading->why);
+    case CHOICE:
+        return read_choice(field, value, at, reading->why);
+    case COUNT:
+    case SECONDS:
+    case FACTOR:
+    case NUMBER:
+        return read_number(field, value, at, reading->why);
+    case FORM:
+        return read_form(field, value, at, reading->why);
+    case FLAG:
+        if (!json_is_boolean(value))
+            return bad(field, value, "true or false", reading->why);
+        *(bool *)at = json_is_true(value);
+        return true;
+    case GROUP:
+        if (!json_is_object(value))
+            return bad(field, value, "an object", reading->why);
+        return read_fields(reading, field->group, value);
+    case ANYTHING:
+        break;
+    }
+    return true;
+}
+
+static void warn_unknown(struct reading *reading, const struct field *table, const char *key)
+{
+    const char *names[KEYS_MAX], *near;
+    size_t count = 0;
+
+    for (; table->key; table++)
+        names[count++] = table->key;
+    names[count] = NULL;
+    near = nearest_name(key, names);
+    problems_add(reading->problems, false, "%s: key \"%.60s\" is not known and has no effect%s%s%s",
+                 reading->where, key, near ? "; do you mean \"" : "", near ? near : "",
+                 near ? "\"?" : "");
+}
+
+static bool read_fields(struct reading *reading, const struct field *table, const json_t *object)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        const struct field *field = table;
+
+        if (key[0] == '_')
+            continue;
+        while (field->key && strcmp(field->key, key) != 0)
+            field++;
+        if (!field->key)
+            warn_unknown(reading, table, key);
+        else if (!json_is_null(value) && !read_value(reading, field, value))
+            return false;
+    }
+    return true;
+}
+
+bool record_has_required(const struct account_record *record, struct reason *why)
+{
+    for (const struct field *field = fields; field->key; field++) {
+        if (field->flags & REQUIRED &&
+            !(*(char *const *)(const void *)((const char *)record + field->offset))[0])
+            return reason_set(why, "\"%s\" is missing", field->key);
+    }
+    return true;
+}
+
+bool record_read_fields(struct account_record *record, const json_t *object, const char *where,
+                        struct problems *problems, struct reason *why)
+{
+    struct reading reading = {record, where, problems, why};
+
+    return read_fields(&reading, fields, object);
+}
