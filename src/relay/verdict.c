@@ -7,7 +7,6 @@
 #define P(phase) (1u << PHASE_##phase)
 #define TRANSACTION (P(MAIL) | P(RCPT) | P(DATA) | P(FINAL))
 #define CONTENT (P(MAIL) | P(DATA) | P(FINAL))
-#define SETUP (P(CONNECT) | P(GREETING) | P(EHLO) | P(STARTTLS))
 #define EVERY ((1u << PHASES) - 1)
 
 const char *const phase_names[PHASES] = {
@@ -87,7 +86,7 @@ static const struct row table[] = {
     /* 3 */
     {"ehlo_refused", P(EHLO), NULL, 400, 599, NO_ENH, 0, NULL, VERDICT_PROVIDER_TRANSIENT, 451,
      ENH(4, 4, 0), CLOSE, 0, 0},
-    {"greeting_refused", P(GREETING) | P(STARTTLS), NULL, 400, 599, NO_ENH, 0, NULL,
+    {"setup_refused", P(CONNECT) | P(GREETING) | P(STARTTLS), NULL, 400, 599, NO_ENH, 0, NULL,
      VERDICT_PROVIDER_TRANSIENT, 451, ENH(4, 4, 0), CLOSE, 0, 0},
     {"mail_goodbye", P(MAIL), NULL, 421, 421, NO_ENH, 0, NULL, VERDICT_CONNECTION_DEAD, 451, KEEP,
      CLOSE, 0, 0},
