@@ -11,6 +11,11 @@
 
 #define LIVE_HOLD_MS 60000 /* a slow client may hold a connection so long */
 
+const struct conf *tx_conf(const struct upstream_tx *tx)
+{
+    return worker_conf(tx->account->worker);
+}
+
 static void on_wait_timeout(struct timer *timer)
 {
     struct upstream_tx *tx = container_of(timer, struct upstream_tx, wait_timer);
