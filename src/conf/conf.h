@@ -104,6 +104,7 @@ struct conf {
     uint64_t oauth_timeout_ms, oauth_connect_ms;
     uint32_t oauth_connections, oauth_connections_per_host, oauth_concurrency;
     uint64_t token_default_life_ms;
+    uint64_t refresh_ahead_ms; /* of providers that do not say; read the provider's */
     /* log */
     enum log_level log_level;
     enum log_format log_format;

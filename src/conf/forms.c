@@ -1,0 +1,145 @@
+#include "conf/forms.h"
+
+#include <arpa/inet.h>
+
+/* No controls anywhere: the text form for the relay is one line per option. */
+static bool is_printable(const char *value)
+{
+    for (; *value; value++) {
+        if ((unsigned char)*value < 32 || *value == 127)
+            return false;
+    }
+    return true;
+}
+
+static bool is_name_char(char c)
+{
+    c = ascii_lower(c);
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+static bool is_host_name(struct slice host)
+{
+    if (!host.len || host.len > 253 || host.ptr[0] == '.' || host.ptr[0] == '-')
+        return false;
+    for (size_t i = 0; i < host.len; i++) {
+        if (!is_name_char(host.ptr[i]) && !(host.ptr[i] == '.' && host.ptr[i - 1] != '.'))
+            return false;
+    }
+    return true;
+}
+
+static bool is_address(int family, struct slice text)
+{
+    char copy[INET6_ADDRSTRLEN];
+    unsigned char bits[16];
+
+    return slice_copy(text, copy, sizeof(copy)) && inet_pton(family, copy, bits) == 1;
+}
+
+static bool is_port(const char *text, uint64_t min)
+{
+    uint64_t port;
+
+    return slice_to_u64(slice_of(text), &port) && port >= min && port <= 65535;
+}
+
+/* Cuts "HOST:PORT" and "[V6]:PORT" at the last colon. */
+static const char *split_port(const char *value, struct slice *host, bool *bracketed)
+{
+    const char *colon = strrchr(value, ':');
+
+    if (!colon)
+        return NULL;
+    *host = (struct slice){value, (size_t)(colon - value)};
+    *bracketed = host->len > 2 && host->ptr[0] == '[' && colon[-1] == ']';
+    if (*bracketed) {
+        host->ptr++;
+        host->len -= 2;
+    }
+    return colon + 1;
+}
+
+static bool is_unix(const char *value)
+{
+    return strncmp(value, "unix:/", 6) == 0 && is_printable(value) && !strpbrk(value, " ,");
+}
+
+bool form_is_listener(const char *value)
+{
+    struct slice host;
+    bool bracketed;
+    const char *port = split_port(value, &host, &bracketed);
+
+    if (is_unix(value))
+        return true;
+    if (!port || !is_port(port, 0))
+        return false;
+    if (bracketed)
+        return is_address(AF_INET6, host);
+    return slice_equal(host, SLICE("*")) || is_address(AF_INET, host);
+}
+
+bool form_is_range(const char *value)
+{
+    const char *slash = strchr(value, '/');
+    struct slice host = {value, slash ? (size_t)(slash - value) : strlen(value)};
+    uint64_t bits = 0;
+
+    if (strcmp(value, "unix") == 0)
+        return true;
+    if (slash && !slice_to_u64(slice_of(slash + 1), &bits))
+        return false;
+    return (is_address(AF_INET, host) && bits <= 32) || (is_address(AF_INET6, host) && bits <= 128);
+}
+
+bool form_is_provider_name(const char *value)
+{
+    const char *at = value;
+
+    while (is_name_char(*at))
+        at++;
+    return at > value && !*at && at - value < CONF_NAME_MAX;
+}
+
+static bool is_url(const char *value)
+{
+    struct slice text = slice_of(value);
+
+    return slice_starts_nocase(text, SLICE("https://")) && text.len > 8 && is_printable(value) &&
+           !strpbrk(value, " \"<>\\^`{|}") && (is_name_char(value[8]) || value[8] == '[');
+}
+
+static bool is_endpoint(const char *value)
+{
+    struct slice host;
+    bool bracketed;
+    const char *port = split_port(value, &host, &bracketed);
+
+    return port && is_port(port, 1) &&
+           (bracketed ? is_address(AF_INET6, host) : is_host_name(host));
+}
+
+static bool is_host(const char *value)
+{
+    struct slice host = slice_of(value);
+
+    if (host.len > 2 && host.ptr[0] == '[') /* an address literal as EHLO has it */
+        return host.ptr[host.len - 1] == ']' && is_printable(value) && !strchr(value, ' ');
+    return is_host_name(host);
+}
+
+static bool is_admin(const char *value)
+{
+    struct slice host = slice_of(value);
+
+    return is_address(AF_INET, host) || is_address(AF_INET6, host) || is_unix(value) ||
+           strcmp(value, "localhost") == 0;
+}
+
+const struct option_form form_any = {"text without control characters", is_printable};
+const struct option_form form_path = {"a path", is_printable};
+const struct option_form form_url = {"an https:// URL", is_url};
+const struct option_form form_endpoint = {"host:port", is_endpoint};
+const struct option_form form_host = {"a host name", is_host};
+const struct option_form form_admin = {"an IP address, localhost or unix:/path", is_admin};

@@ -1,0 +1,424 @@
+/* Reading a configuration file: from the tree of its keys to the struct.
+ *
+ * Order matters in one place: providers come last, "default" first among them,
+ * so that a provider inherits what the file says and its own values win.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "conf/options.h"
+#include "conf/yaml.h"
+
+#define HITS_MAX 64
+
+/* Where an unread key of the original stood; the same key of several providers
+ * makes one note. */
+struct hit {
+    const struct original_key *key;
+    unsigned line;
+    bool in_provider;
+};
+
+/* One mapping of options being read: the file itself or a provider's part. */
+struct level {
+    const struct option_scope *scope;
+    void *base;                      /* what the options are set in */
+    const char *prefix;              /* in messages: "" or "providers.NAME." */
+    unsigned lines[OPTION_ROWS_MAX]; /* where each option was set, by row */
+};
+
+struct loader {
+    struct conf *conf;
+    const char *name;
+    struct conf_notes *notes;
+    struct reason *why;
+    const struct node *providers;
+    struct hit hits[HITS_MAX];
+    size_t hit_count;
+};
+
+/* --- messages -------------------------------------------------------------- */
+
+static bool refuse(struct loader *loader, unsigned line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static bool refuse(struct loader *loader, unsigned line, const char *format, ...)
+{
+    char words[sizeof(loader->why->text)];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(words, sizeof(words), format, args);
+    va_end(args);
+    return reason_set(loader->why, "%s:%u: %s", loader->name, line, words);
+}
+
+/* What a value looks like in a message. */
+static const char *shown(const struct node *node)
+{
+    return node->kind == NODE_SCALAR ? node->value : node->kind == NODE_MAP ? "{...}" : "[...]";
+}
+
+static bool refuse_unknown(struct loader *loader, const struct level *level,
+                           const struct node *node, const char *path)
+{
+    char nearest[OPTION_NAME_MAX];
+
+    if (scope_nearest(level->scope, path, nearest, sizeof(nearest)))
+        return refuse(loader, node->line,
+                      "unknown key \"%s%.64s\" (value \"%.40s\"); did you mean "
+                      "\"%s%s\"?",
+                      level->prefix, path, shown(node), level->prefix, nearest);
+    return refuse(loader, node->line, "unknown key \"%s%.64s\" (value \"%.40s\")", level->prefix,
+                  path, shown(node));
+}
+
+static bool refuse_kind(struct loader *loader, const struct level *level, const struct node *node,
+                        const struct option_row *row)
+{
+    char memory[256];
+    struct text expects;
+
+    text_init(&expects, memory, sizeof(memory));
+    option_expects(row, &expects);
+    return refuse(loader, node->line, "%s%s: \"%s\": must be %s", level->prefix, row->name,
+                  shown(node), memory);
+}
+
+/* --- keys of the original -------------------------------------------------- */
+
+static void remember_hit(struct loader *loader, const struct level *level,
+                         const struct original_key *key, unsigned line)
+{
+    if (key->note && loader->hit_count < HITS_MAX)
+        loader->hits[loader->hit_count++] =
+            (struct hit){key, line, level->scope == &scope_provider};
+}
+
+static void note_hits(struct loader *loader)
+{
+    for (size_t i = 0; i < loader->hit_count; i++) {
+        const struct hit *hit = &loader->hits[i];
+        char memory[128];
+        struct text lines;
+
+        if (!hit->key)
+            continue;
+        text_init(&lines, memory, sizeof(memory));
+        text_add_u64(&lines, hit->line);
+        for (size_t j = i + 1; j < loader->hit_count; j++) {
+            if (loader->hits[j].key != hit->key)
+                continue;
+            text_addf(&lines, ",%u", loader->hits[j].line);
+            loader->hits[j].key = NULL;
+        }
+        conf_note(loader->notes, "%s:%s: %s%s%s: %s", loader->name, memory,
+                  hit->in_provider ? "providers.*." : "", hit->key->name,
+                  hit->key->option ? "" : " has no effect", hit->key->note);
+    }
+}
+
+/* The original's log format was one of Python's, which means nothing here. */
+static bool is_python_format(const struct original_key *key, const struct node *node)
+{
+    return strcmp(key->name, "global.logging.format") == 0 && node->kind == NODE_SCALAR &&
+           strstr(node->value, "%(");
+}
+
+/* --- values ---------------------------------------------------------------- */
+
+/* A listener as a mapping becomes "ADDRESS TLS", as the text form has it. */
+static bool listener_text(struct loader *loader, const struct node *node, struct text *out)
+{
+    static const char *const names[] = {"address", "tls", NULL};
+    const char *address = NULL, *tls = "none";
+
+    for (const struct node *field = node->child; field; field = field->next) {
+        const char *nearest = nearest_name(field->key, names);
+
+        if (field->key[0] == '_')
+            continue;
+        if (field->kind != NODE_SCALAR)
+            return refuse(loader, field->line, "listeners: %.40s must be text", field->key);
+        if (strcmp(field->key, "address") == 0)
+            address = field->value;
+        else if (strcmp(field->key, "tls") == 0)
+            tls = field->value;
+        else
+            return refuse(loader, field->line,
+                          "unknown key \"%.40s\" (value \"%.40s\") of a listener; %s \"%s\"?",
+                          field->key, field->value, nearest ? "did you mean" : "perhaps",
+                          nearest ? nearest : "address");
+    }
+    if (!address)
+        return refuse(loader, node->line, "listeners: this one has no address");
+    text_addf(out, "%s %s", address, tls);
+    return true;
+}
+
+static bool read_item(struct loader *loader, const struct option_row *row, const struct node *node)
+{
+    char memory[2 * CONF_TEXT_MAX];
+    struct reason detail;
+    struct text item;
+
+    text_init(&item, memory, sizeof(memory));
+    if (node->kind == NODE_MAP && row->type == OPTION_LISTENERS) {
+        if (!listener_text(loader, node, &item))
+            return false;
+    } else if (node->kind == NODE_SCALAR) {
+        text_add_str(&item, node->value);
+    } else {
+        return refuse(loader, node->line, "%s: an item must be text", row->name);
+    }
+    return option_list_add(row, loader->conf, (struct slice){item.at, item.len}, &detail) ||
+           refuse(loader, node->line, "%s: %s", row->name, detail.text);
+}
+
+static bool read_list(struct loader *loader, const struct option_row *row, const struct node *node)
+{
+    option_list_clear(row, loader->conf);
+    for (const struct node *item = node->child; item; item = item->next) {
+        if (!read_item(loader, row, item))
+            return false;
+    }
+    return true;
+}
+
+static bool check_once(struct loader *loader, struct level *level, const struct node *node,
+                       const struct option_row *row)
+{
+    unsigned *line = &level->lines[row - level->scope->rows];
+
+    if (*line)
+        return refuse(loader, node->line, "%s%s: \"%.40s\": it was set in line %u already",
+                      level->prefix, row->name, shown(node), *line);
+    *line = node->line;
+    return true;
+}
+
+static bool read_value(struct loader *loader, struct level *level, const struct option_row *row,
+                       const struct node *node)
+{
+    struct option_target target = {row, level->base};
+    struct reason detail;
+
+    if (!check_once(loader, level, node, row))
+        return false;
+    if (node_is_null(node))
+        return true;
+    if (node->kind == NODE_LIST && option_is_list(row))
+        return read_list(loader, row, node);
+    if (node->kind != NODE_SCALAR)
+        return refuse_kind(loader, level, node, row);
+    return option_store(loader->conf, &target, slice_of(node->value), &detail) ||
+           refuse(loader, node->line, "%s%s: %s", level->prefix, row->name, detail.text);
+}
+
+static bool read_original(struct loader *loader, struct level *level,
+                          const struct original_key *key, const struct node *node)
+{
+    static const struct original_key python_format = {
+        "global.logging.format", NULL, "a format of Python's; log.format is text or json"};
+
+    if (is_python_format(key, node))
+        key = &python_format;
+    if (!node_is_null(node))
+        remember_hit(loader, level, key, node->line);
+    return !key->option || read_value(loader, level, scope_option(level->scope, key->option), node);
+}
+
+/* --- sections -------------------------------------------------------------- */
+
+static bool read_section(struct loader *loader, struct level *level, const struct node *map,
+                         const char *path);
+
+static bool read_key(struct loader *loader, struct level *level, const struct node *node,
+                     const char *path)
+{
+    const struct option_row *row = scope_option(level->scope, path);
+    const struct original_key *key = scope_original(level->scope, path);
+
+    if (row)
+        return read_value(loader, level, row, node);
+    if (key)
+        return read_original(loader, level, key, node);
+    if (level->scope == &scope_top && strcmp(path, "providers") == 0) {
+        loader->providers = node;
+        return true;
+    }
+    if (!scope_is_section(level->scope, path))
+        return refuse_unknown(loader, level, node, path);
+    if (node_is_null(node))
+        return true;
+    if (node->kind != NODE_MAP)
+        return refuse(loader, node->line, "%s%s: \"%.40s\": must be a section with keys of its own",
+                      level->prefix, path, shown(node));
+    return read_section(loader, level, node, path);
+}
+
+/* Unread keys stop us at once, so those before `node` are few. */
+static bool is_repeated(const struct node *map, const struct node *node, unsigned *line)
+{
+    for (const struct node *other = map->child; other != node; other = other->next) {
+        if (strcmp(other->key, node->key) == 0) {
+            *line = other->line;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool read_section(struct loader *loader, struct level *level, const struct node *map,
+                         const char *path)
+{
+    char memory[OPTION_NAME_MAX];
+    unsigned line;
+
+    for (const struct node *node = map->child; node; node = node->next) {
+        struct text full;
+
+        if (node->key[0] == '_') /* a comment */
+            continue;
+        text_init(&full, memory, sizeof(memory));
+        text_addf(&full, "%s%s%s", path, *path ? "." : "", node->key);
+        if (full.cut)
+            return refuse_unknown(loader, level, node, memory);
+        if (is_repeated(map, node, &line))
+            return refuse(loader, node->line, "%s%s: \"%.40s\": the key stood in line %u already",
+                          level->prefix, memory, shown(node), line);
+        if (!read_key(loader, level, node, memory))
+            return false;
+    }
+    return true;
+}
+
+/* --- providers ------------------------------------------------------------- */
+
+static bool read_provider(struct loader *loader, const struct node *node)
+{
+    struct reason detail;
+    struct conf_provider *provider = provider_make(loader->conf, node->key, &detail);
+    const struct option_row *connections = scope_option(&scope_provider, "max_connections");
+    char prefix[CONF_NAME_MAX + 16];
+    struct level level = {.scope = &scope_provider, .base = provider, .prefix = prefix};
+    uint32_t wanted;
+
+    if (!provider)
+        return refuse(loader, node->line, "providers: %s", detail.text);
+    snprintf(prefix, sizeof(prefix), "providers.%s.", provider->name);
+    if (node_is_null(node))
+        return true;
+    if (node->kind != NODE_MAP)
+        return refuse(loader, node->line, "%.*s: \"%.40s\": must be a section with keys of its own",
+                      (int)strlen(prefix) - 1, prefix, shown(node));
+    if (!read_section(loader, &level, node, ""))
+        return false;
+    wanted = provider->max_connections;
+    if (provider_clamp(provider))
+        conf_note(loader->notes,
+                  "%s:%u: providers.%s.max_connections: %u is more than the provider allows a "
+                  "mailbox; it is %u",
+                  loader->name, level.lines[connections - provider_rows], provider->name, wanted,
+                  provider->max_connections);
+    return true;
+}
+
+static bool read_providers(struct loader *loader, bool only_default)
+{
+    const struct node *providers = loader->providers;
+    unsigned line;
+
+    if (!providers || node_is_null(providers))
+        return true;
+    if (providers->kind != NODE_MAP)
+        return refuse(loader, providers->line,
+                      "providers: \"%.40s\": must be a section with providers' names",
+                      shown(providers));
+    for (const struct node *node = providers->child; node; node = node->next) {
+        if (node->key[0] == '_' || (strcmp(node->key, "default") == 0) != only_default)
+            continue;
+        if (is_repeated(providers, node, &line))
+            return refuse(loader, node->line, "providers.%.64s stood in line %u already", node->key,
+                          line);
+        if (!read_provider(loader, node))
+            return false;
+    }
+    return true;
+}
+
+/* --- the file -------------------------------------------------------------- */
+
+static bool read_root(struct loader *loader, const struct node *root)
+{
+    struct level level = {.scope = &scope_top, .base = loader->conf, .prefix = ""};
+
+    if (node_is_null(root))
+        return true;
+    if (root->kind != NODE_MAP)
+        return refuse(loader, root->line, "\"%.40s\": a configuration must be keys with values",
+                      shown(root));
+    if (!read_section(loader, &level, root, "") || !read_providers(loader, true) ||
+        !read_providers(loader, false))
+        return false;
+    note_hits(loader);
+    return true;
+}
+
+struct conf *conf_parse(struct slice text, const char *name, struct conf_notes *notes,
+                        struct reason *why)
+{
+    struct loader loader = {.name = name, .notes = notes, .why = why};
+    struct node *root = yaml_read(text, name, why);
+
+    if (!root)
+        return NULL;
+    loader.conf = conf_default();
+    if (!loader.conf) {
+        reason_set(why, "out of memory");
+    } else if (!read_root(&loader, root)) {
+        conf_free(loader.conf);
+        loader.conf = NULL;
+    }
+    node_free(root);
+    return loader.conf;
+}
+
+/* Reads at most one octet more than is allowed, for yaml_read to refuse. */
+static ssize_t read_file(int fd, char *memory, size_t cap)
+{
+    size_t len = 0;
+
+    while (len < cap) {
+        ssize_t got = read(fd, memory + len, cap - len);
+
+        if (got < 0 && errno != EINTR)
+            return -1;
+        if (got == 0)
+            break;
+        if (got > 0)
+            len += (size_t)got;
+    }
+    return (ssize_t)len;
+}
+
+struct conf *conf_load(const char *path, struct conf_notes *notes, struct reason *why)
+{
+    char *memory = malloc(YAML_BYTES_MAX + 1);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t len = memory && fd >= 0 ? read_file(fd, memory, YAML_BYTES_MAX + 1) : -1;
+    struct conf *conf = NULL;
+
+    if (len >= 0)
+        conf = conf_parse((struct slice){memory, (size_t)len}, path, notes, why);
+    else
+        reason_set(why, "%s: %s", path, memory ? strerror(errno) : "out of memory");
+    if (fd >= 0)
+        close(fd);
+    free(memory);
+    return conf;
+}
