@@ -99,8 +99,16 @@ static void remember_hit(struct loader *loader, const struct level *level,
             (struct hit){key, line, level->scope == &scope_provider};
 }
 
+static int by_line(const void *a, const void *b)
+{
+    const struct hit *left = a, *right = b;
+
+    return (left->line > right->line) - (left->line < right->line);
+}
+
 static void note_hits(struct loader *loader)
 {
+    qsort(loader->hits, loader->hit_count, sizeof(*loader->hits), by_line);
     for (size_t i = 0; i < loader->hit_count; i++) {
         const struct hit *hit = &loader->hits[i];
         char memory[128];
@@ -150,9 +158,9 @@ static bool listener_text(struct loader *loader, const struct node *node, struct
             tls = field->value;
         else
             return refuse(loader, field->line,
-                          "unknown key \"%.40s\" (value \"%.40s\") of a listener; %s \"%s\"?",
-                          field->key, field->value, nearest ? "did you mean" : "perhaps",
-                          nearest ? nearest : "address");
+                          "unknown key \"%.40s\" (value \"%.40s\") of a listener; did you mean "
+                          "\"%s\"?",
+                          field->key, field->value, nearest ? nearest : "address");
     }
     if (!address)
         return refuse(loader, node->line, "listeners: this one has no address");

@@ -217,7 +217,7 @@ const struct option_row provider_rows[] = {
     {"max_connections",
      "Connections of an account at once. A value above what the provider allows is lowered to "
      "that, with a note.",
-     "10", U32(conf_provider, max_connections, 1, 1000)},
+     "10", U32(conf_provider, max_connections, 1, 100000)},
     {"max_messages_per_connection", "Messages after which a connection is closed.", "50",
      U32(conf_provider, max_messages_per_connection, 1, 1000000)},
     {"connection_max_age", "Age at which a connection is closed.", "5m",

@@ -66,7 +66,7 @@ struct conf_provider *provider_make(struct conf *conf, const char *name, struct 
     }
     slice_copy(slice_of(name), fresh.name, sizeof(fresh.name));
     ascii_lower_in_place(fresh.name);
-    for (; strcmp(conf->providers[at - 1].name, fresh.name) > 0; at--)
+    for (; at > 0 && strcmp(conf->providers[at - 1].name, fresh.name) > 0; at--)
         conf->providers[at] = conf->providers[at - 1];
     conf->providers[at] = fresh;
     conf->provider_count++;
