@@ -13,7 +13,8 @@
 #include "conf/options.h"
 #include "conf/yaml.h"
 
-#define HITS_MAX 64
+/* Each of them in each provider. */
+#define HITS_MAX 1024
 
 /* Where an unread key of the original stood; the same key of several providers
  * makes one note. */
@@ -78,15 +79,15 @@ static bool refuse_unknown(struct loader *loader, const struct level *level,
 }
 
 static bool refuse_kind(struct loader *loader, const struct level *level, const struct node *node,
-                        const struct option_row *row)
+                        const char *path, const struct option_row *row)
 {
     char memory[256];
     struct text expects;
 
     text_init(&expects, memory, sizeof(memory));
     option_expects(row, &expects);
-    return refuse(loader, node->line, "%s%s: \"%s\": must be %s", level->prefix, row->name,
-                  shown(node), memory);
+    return refuse(loader, node->line, "%s%s: \"%s\": must be %s", level->prefix, path, shown(node),
+                  memory);
 }
 
 /* --- keys of the original -------------------------------------------------- */
@@ -197,34 +198,36 @@ static bool read_list(struct loader *loader, const struct option_row *row, const
     return true;
 }
 
+/* The original's name and ours would set the same. */
 static bool check_once(struct loader *loader, struct level *level, const struct node *node,
-                       const struct option_row *row)
+                       const char *path, const struct option_row *row)
 {
     unsigned *line = &level->lines[row - level->scope->rows];
 
     if (*line)
-        return refuse(loader, node->line, "%s%s: \"%.40s\": it was set in line %u already",
-                      level->prefix, row->name, shown(node), *line);
+        return refuse(loader, node->line, "%s%s: \"%.40s\": %s was set in line %u already",
+                      level->prefix, path, shown(node), row->name, *line);
     *line = node->line;
     return true;
 }
 
-static bool read_value(struct loader *loader, struct level *level, const struct option_row *row,
-                       const struct node *node)
+/* `path` is the key as the file has it. */
+static bool read_value(struct loader *loader, struct level *level, const struct node *node,
+                       const char *path, const struct option_row *row)
 {
     struct option_target target = {row, level->base};
     struct reason detail;
 
-    if (!check_once(loader, level, node, row))
+    if (!check_once(loader, level, node, path, row))
         return false;
     if (node_is_null(node))
         return true;
     if (node->kind == NODE_LIST && option_is_list(row))
         return read_list(loader, row, node);
     if (node->kind != NODE_SCALAR)
-        return refuse_kind(loader, level, node, row);
+        return refuse_kind(loader, level, node, path, row);
     return option_store(loader->conf, &target, slice_of(node->value), &detail) ||
-           refuse(loader, node->line, "%s%s: %s", level->prefix, row->name, detail.text);
+           refuse(loader, node->line, "%s%s: %s", level->prefix, path, detail.text);
 }
 
 static bool read_original(struct loader *loader, struct level *level,
@@ -237,7 +240,8 @@ static bool read_original(struct loader *loader, struct level *level,
         key = &python_format;
     if (!node_is_null(node))
         remember_hit(loader, level, key, node->line);
-    return !key->option || read_value(loader, level, scope_option(level->scope, key->option), node);
+    return !key->option ||
+           read_value(loader, level, node, key->name, scope_option(level->scope, key->option));
 }
 
 /* --- sections -------------------------------------------------------------- */
@@ -252,7 +256,7 @@ static bool read_key(struct loader *loader, struct level *level, const struct no
     const struct original_key *key = scope_original(level->scope, path);
 
     if (row)
-        return read_value(loader, level, row, node);
+        return read_value(loader, level, node, path, row);
     if (key)
         return read_original(loader, level, key, node);
     if (level->scope == &scope_top && strcmp(path, "providers") == 0) {
