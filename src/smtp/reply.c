@@ -188,7 +188,7 @@ static bool take_enhanced(struct slice *text, struct smtp_enhanced *out)
         return false;
     if (out->class_ != 2 && out->class_ != 4 && out->class_ != 5)
         return false;
-    if (at.len && !take_char(&at, ' '))
+    if (at.len && !take_char(&at, ' ') && !take_char(&at, '\t'))
         return false;
     *text = at;
     return true;

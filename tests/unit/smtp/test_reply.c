@@ -25,6 +25,8 @@ static const struct {
     {"bare LF", BYTES("250 OK\n"), 1, 250, NONE, "OK", 1, 0},
     {"more behind", BYTES("250 OK\r\n354 Go\r\n"), 1, 250, NONE, "OK", 1, 8},
     {"enhanced", BYTES("250 2.1.0 OK\r\n"), 1, 250, {2, 1, 0}, "OK", 1, 0},
+    {"enhanced and tab", BYTES("250 2.0.0\tOK\r\n"), 1, 250, {2, 0, 0}, "OK", 1, 0},
+    {"two-digit class", BYTES("250 02.0.0 x\r\n"), 1, 250, NONE, "02.0.0 x", 1, 0},
     {"enhanced alone", BYTES("250 2.0.0\r\n"), 1, 250, {2, 0, 0}, "", 1, 0},
     {"three digits", BYTES("550 5.7.520 No\r\n"), 1, 550, {5, 7, 520}, "No", 1, 0},
     {"class unlike the code", BYTES("550 4.7.1 No\r\n"), 1, 550, {4, 7, 1}, "No", 1, 0},
