@@ -82,7 +82,10 @@ static bool over_rate(struct session *session)
         session_limit(session, KNOB_RATE_PER_MINUTE, session->profile->rate_per_minute);
     uint64_t now = loop_now(&session->sim->loop);
 
-    return limit && window_count(&session->user->stats.messages, now) >= limit;
+    /* What is under way counts too, or several connections together would get
+     * more through than the limit. */
+    return limit &&
+           window_count(&session->user->stats.messages, now) + session->user->stats.open >= limit;
 }
 
 static bool over_quota_at_mail(struct session *session)
@@ -174,6 +177,7 @@ static void do_mail(struct session *session, struct slice rest)
         return;
     transaction_add_address(&session->tx, mail.sender.mailbox);
     session->tx.open = true;
+    session->user->stats.open++;
     session->tx.utf8 = mail.utf8;
     session_tx_begins(session);
     session_reply(session, REPLY_MAIL_OK);
@@ -337,6 +341,16 @@ static void do_quit(struct session *session)
     session_end(session, OUT_FINISH);
 }
 
+static void do_unknown(struct session *session, struct slice line)
+{
+    const char *space = memchr(line.ptr, ' ', line.len);
+    struct slice verb = {line.ptr, space ? (size_t)(space - line.ptr) : line.len};
+
+    slice_copy(verb, session->verb, sizeof(session->verb));
+    session_error(session, "an unknown command");
+    session_reply(session, REPLY_UNKNOWN);
+}
+
 /* RFC 2920 section 3.1: these must be the last of a flight. */
 static bool ends_flight(enum smtp_verb verb)
 {
@@ -406,8 +420,7 @@ static void run_verb(struct session *session, enum smtp_verb verb, struct slice 
         do_quit(session);
         break;
     default:
-        session_error(session, "an unknown command");
-        session_reply(session, REPLY_UNKNOWN);
+        do_unknown(session, line);
     }
 }
 

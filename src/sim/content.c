@@ -24,6 +24,13 @@ static void drop_file(struct session *session)
     unlink(path);
 }
 
+void transaction_close(struct session *session)
+{
+    if (session->tx.open && session->user)
+        session->user->stats.open--;
+    session->tx.open = false;
+}
+
 /* The one place that ends a transaction; buffers stay for the next one. */
 void transaction_reset(struct session *session)
 {
@@ -35,8 +42,10 @@ void transaction_reset(struct session *session)
                                 .kept = tx->kept,
                                 .kept_cap = tx->kept_cap};
 
-    if (tx->open) /* else its final reply ends it, when that leaves */
+    if (tx->open) {
+        transaction_close(session);
         session_tx_ends(session);
+    }
     drop_file(session);
     *tx = fresh;
 }
@@ -183,7 +192,7 @@ static bool body_fault(struct session *session)
     tx->body_fault_done = true;
     if (fault_acts(session, PHASE_BODY)) {
         if (session->mute)
-            conn_pause(session->conn); /* the client's writes shall block */
+            session_stop_reading(session);
         return true;
     }
     reply = fault_reply(session, PHASE_BODY);

@@ -96,6 +96,12 @@ static void add_octets(const struct session *session, struct text *out)
     text_add_u64(out, session->tx.chunk_size);
 }
 
+static void add_verb(const struct session *session, struct text *out)
+{
+    for (const char *c = session->verb; *c; c++)
+        text_add_char(out, *c > 31 && *c < 127 ? *c : '?');
+}
+
 struct field {
     struct slice name;
     void (*add)(const struct session *session, struct text *out);
@@ -105,7 +111,8 @@ static const struct field fields[] = {
     {{"id", 2}, add_id},           {{"host", 4}, add_host},     {{"client", 6}, add_client},
     {{"size", 4}, add_size},       {{"mechs", 5}, add_mechs},   {{"time", 4}, add_time},
     {{"date", 4}, add_date},       {{"front", 5}, add_front},   {{"store", 5}, add_store},
-    {{"session", 7}, add_session}, {{"octets", 6}, add_octets}, {{"mid", 3}, add_message_id},
+    {{"session", 7}, add_session}, {{"octets", 6}, add_octets}, {{"verb", 4}, add_verb},
+    {{"mid", 3}, add_message_id},
 };
 
 static bool add_field(const struct session *session, struct slice name, struct text *out)

@@ -1,5 +1,6 @@
 #include "sim/session.h"
 
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -42,6 +43,30 @@ void session_mute(struct session *session)
     session->mute = true;
 }
 
+#define STALLED_LOOK_MS 250
+
+/* Unread input hides the client's FIN from the connection, so the kernel is
+ * asked whether it has come. */
+static void on_stalled(struct timer *timer)
+{
+    struct session *session = container_of(timer, struct session, stalled);
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+
+    getsockopt(session->conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    if (info.tcpi_state == TCP_ESTABLISHED)
+        loop_timer_set(&session->sim->loop, timer, STALLED_LOOK_MS);
+    else
+        session_free(session);
+}
+
+void session_stop_reading(struct session *session)
+{
+    session_mute(session);
+    conn_pause(session->conn);
+    loop_timer_set(&session->sim->loop, &session->stalled, STALLED_LOOK_MS);
+}
+
 /* The connection counts as submitting from MAIL until its last final reply has
  * left; a second transaction may begin before that. */
 void session_tx_begins(struct session *session)
@@ -78,6 +103,7 @@ static void forget_user(struct session *session)
 {
     if (!session->user)
         return;
+    transaction_close(session);
     while (session->submitting)
         session_tx_ends(session);
     session->user->stats.connections--;
@@ -93,6 +119,7 @@ void session_free(struct session *session)
     loop_timer_cancel(loop, &session->idle);
     loop_timer_cancel(loop, &session->age);
     loop_timer_cancel(loop, &session->goodbye);
+    loop_timer_cancel(loop, &session->stalled);
     forget_user(session);
     list_remove(&session->sim->sessions, &session->node);
     line_reader_clear(&session->lines);
@@ -318,6 +345,7 @@ void session_accepted(struct acceptor *acceptor, int fd, const struct net_addres
     timer_init(&session->idle, on_idle);
     timer_init(&session->age, on_age);
     timer_init(&session->goodbye, on_goodbye);
+    timer_init(&session->stalled, on_stalled);
     line_reader_init(&session->lines);
     transaction_init(&session->tx);
     list_push_tail(&session->sim->sessions, &session->node);

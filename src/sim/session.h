@@ -83,10 +83,12 @@ struct session {
     struct delay_entry wake;     /* for the outbox, or the simulated connect */
     enum out_kind after_drained; /* an ending that waits for octets to leave */
     struct timer idle, age, goodbye;
-    uint64_t flight_us; /* when the input being handled came */
-    uint64_t extra_us;  /* added to the next reply's delay, once */
-    char text[512];     /* the next reply's text instead of the usual, once */
-    char behind[128];   /* goes out behind the next reply, once */
+    struct timer stalled; /* looks whether the client of an unread body is still there */
+    uint64_t flight_us;   /* when the input being handled came */
+    uint64_t extra_us;    /* added to the next reply's delay, once */
+    char verb[24];        /* the last unknown one */
+    char text[512];       /* the next reply's text instead of the usual, once */
+    char behind[128];     /* goes out behind the next reply, once */
 };
 
 static inline struct knob_scope session_scope(const struct session *session)
@@ -112,9 +114,11 @@ void session_free(struct session *session);
 void session_start_tls(struct session *session);
 void session_end(struct session *session, enum out_kind kind);
 void session_mute(struct session *session);
+void session_stop_reading(struct session *session); /* mute, and the client's writes block */
 /* The client broke the protocol: counted, and the text is kept for GET /state. */
 void session_error(struct session *session, const char *what);
 void session_logged_in(struct session *session, struct account *user, uint64_t token_expires_ms);
+/* A transaction begins; the client has its final reply, or will never get one. */
 void session_tx_begins(struct session *session);
 void session_tx_ends(struct session *session);
 void session_knobs_changed(struct session *session); /* timers follow the knobs */
@@ -137,6 +141,7 @@ void content_begin_chunk(struct session *session, uint64_t size, bool last, enum
 size_t content_take(struct session *session, struct slice bytes);
 void transaction_init(struct transaction *tx);
 void transaction_reset(struct session *session);
+void transaction_close(struct session *session); /* judged: the final reply will end it */
 void transaction_clear(struct transaction *tx);
 bool transaction_add_address(struct transaction *tx, struct slice address);
 

@@ -61,10 +61,12 @@ void stats_clear(struct stats *stats)
 void stats_reset(struct stats *stats)
 {
     unsigned connections = stats->connections, submitting = stats->submitting;
+    unsigned open = stats->open;
 
     stats_clear(stats);
     stats->connections = stats->max_connections = connections;
     stats->submitting = stats->max_submitting = submitting;
+    stats->open = open;
 }
 
 void stats_connected(struct stats *stats)

@@ -26,6 +26,7 @@ struct stats {
     uint64_t verbs[SMTP_VERBS];
     unsigned connections, max_connections; /* logged in */
     unsigned submitting, max_submitting;   /* of these: within a transaction */
+    unsigned open;                         /* transactions between MAIL and verdict */
     struct window messages, logged_in;
 };
 

@@ -142,7 +142,7 @@ static void maybe_goodbye(struct session *session)
 static void close_transaction(struct session *session, uint64_t told)
 {
     outbox_mark_final(session, told);
-    session->tx.open = false;
+    transaction_close(session);
     transaction_reset(session);
 }
 

@@ -1,0 +1,215 @@
+"""bearer-sim as a child process: a provider that counts and records."""
+import base64
+import json
+import pathlib
+import shutil
+import signal
+import ssl
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from lib.util import Process, program, wait_until
+
+
+class Refused(Exception):
+    """The control port or the token endpoint said no."""
+
+    def __init__(self, status, body, headers):
+        super().__init__("%d %s" % (status, body[:300]))
+        self.status, self.body, self.headers = status, body, headers
+
+
+class SimMessage:
+    """What the simulator accepted. `told`: the client has the final reply.
+    `content`: the octets, with keep_content; `sha256`: their digest."""
+
+    def __init__(self, record):
+        self.record = record
+        self.seq, self.user, self.told = record["seq"], record["user"], record["told"]
+        self.sender, self.rcpts, self.size = record["from"], record["rcpts"], record["size"]
+        self.sha256, self.verb, self.bare = record.get("sha256"), record["by"], record["bare"]
+        self.reply = record["reply"]
+        self.connection, self.number = record["connection"], record["number"]
+        self.content = base64.b64decode(record["content"]) if "content" in record else None
+
+    def __repr__(self):
+        return "<message %d of %d octets from <%s> to %s by %s>" % (
+            self.seq, self.size, self.sender, self.rcpts, self.user)
+
+
+class Sim:
+    """Started and ready when made. `knobs`: global ones from the start. Other
+    keywords are options: keep_content=1000 is --keep-content 1000; True is an
+    option without a value, a list one that is given several times. With `certs`
+    (lib.certs.Certs) it uses that authority instead of one of its own.
+
+    `port` is the STARTTLS listener and `url` the token endpoint, so that a Sim
+    serves as the provider and as the tokens of lib.daemon.account()."""
+
+    def __init__(self, profile="gmail", accounts=3, knobs=None, directory=None, certs=None,
+                 **options):
+        self._own_dir = directory is None
+        self.dir = pathlib.Path(directory or tempfile.mkdtemp(prefix="bearer-sim-"))
+        if certs:
+            for source, name in ((certs.ca, "ca.pem"), (certs.cert, "server.pem"),
+                                 (certs.key, "server.key")):
+                shutil.copy(source, self.dir / name)
+        self.args = ["--state-dir", self.dir, "--profile", profile]
+        options["accounts"] = accounts
+        for name, value in (knobs or {}).items():
+            self.args += ["--knob", "%s=%s" % (name, int(value) if value is True else value)]
+        for name, value in options.items():
+            option = "--" + name.replace("_", "-")
+            if value is True:
+                self.args.append(option)
+            else:
+                for one in value if isinstance(value, (list, tuple)) else [value]:
+                    self.args += [option, one]
+        self.process = None
+        self.start()
+
+    def start(self):
+        self.process = Process(program("bearer-sim") + self.args, stream="both")
+        try:
+            line = self.process.wait_for(self._ready, 20, "line \"ready\"")
+        except AssertionError:
+            self.process.kill_all()
+            raise
+        self.ports = json.loads(line[len("ready "):])
+        self.smtp, self.smtps = self.ports.get("smtp"), self.ports.get("smtps")
+        self.port = self.smtp
+        self.http, self.control = self.ports.get("http"), self.ports.get("control")
+        self.url = "https://localhost:%s/token" % self.http
+        self.introspection = "https://localhost:%s/introspect" % self.http
+        self.ca = self.dir / "ca.pem"
+        self.context = ssl.create_default_context(cafile=str(self.ca))
+        return self
+
+    def _ready(self):
+        return next((line for line in self.process.lines if line.startswith("ready ")), None)
+
+    def port_of(self, kind, profile):
+        """The port of the listener that --listen KIND:0:PROFILE made."""
+        return next(one["port"] for one in self.ports["listeners"]
+                    if (one["kind"], one["profile"]) == (kind, profile))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if kind:
+            self.process.kill_all()
+        else:
+            self.stop()
+
+    def stop(self, keep=False):
+        """Ends it; it must end well. Its directory goes too, unless kept."""
+        if self.process.popen.poll() is None:
+            self.process.signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(20)
+        finally:
+            self.process.kill_all()
+            if self._own_dir and not keep:
+                shutil.rmtree(self.dir, ignore_errors=True)
+        assert code == 0, "bearer-sim ended with %s\n%s" % (code, self.process.text)
+
+    # --- control port -----------------------------------------------------
+
+    def request(self, method, path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request("http://127.0.0.1:%d%s" % (self.control, path), data,
+                                         {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as reply:
+                return json.loads(reply.read())
+        except urllib.error.HTTPError as error:
+            raise Refused(error.code, error.read().decode(), error.headers) from None
+
+    def knobs(self, scope="global", **values):
+        """knobs(latency_ms=20), knobs("user1@example.test", reply_mail="421 ...",
+        count=3). count, after and percent belong to the knobs beside them; None
+        unsets a knob."""
+        self.request("POST", "/knobs", dict(values, scope=scope))
+
+    def reset_knobs(self):
+        self.request("DELETE", "/knobs")
+
+    def state(self):
+        return self.request("GET", "/state")
+
+    def user(self, email):
+        """The counters of one user."""
+        return self.state()["users"][email]
+
+    def reset_state(self):
+        """Counters back to zero."""
+        self.request("DELETE", "/state")
+
+    def messages(self, since=0, user=None):
+        """All accepted messages with a higher seq than `since`."""
+        found = []
+        while True:
+            page = self.request("GET", "/messages?since=%d" % since)
+            found += map(SimMessage, page["messages"])
+            if not page["messages"]:
+                return [one for one in found if user in (None, one.user)]
+            since = page["next"]
+
+    def wait_messages(self, count, timeout=10, **options):
+        """Waits for so many; returns all there are."""
+        return wait_until(lambda: (lambda found: len(found) >= count and found or None)(
+            self.messages(**options)), timeout, "%d messages at the simulator" % count)
+
+    def forget_messages(self):
+        self.request("DELETE", "/messages")
+
+    def revoke(self, user, what="all"):
+        """what: access, refresh or all tokens of the user."""
+        self.request("POST", "/revoke-tokens", {"user": user, "what": what})
+
+    def disconnect(self, user=None, how="close"):
+        """how: close, drop, reset, goodbye (421) or idle (451). Returns how many."""
+        body = {"how": how}
+        if user:
+            body["user"] = user
+        return self.request("POST", "/disconnect", body)["disconnected"]
+
+    # --- accounts and tokens ----------------------------------------------
+
+    def accounts(self):
+        """Records as in accounts.json."""
+        return self.request("GET", "/accounts")
+
+    def account(self, email, **more):
+        """One record, with fields added or replaced."""
+        record = next(one for one in self.accounts() if one["email"] == email)
+        record.update(more)
+        return record
+
+    def add_account(self, email, **fields):
+        """fields: provider, client_id, client_secret, refresh_token."""
+        self.request("POST", "/accounts", dict(fields, email=email))
+        return self.account(email)
+
+    def token(self, user, expires_in=3600):
+        """An access token, without the token endpoint."""
+        return self.request("POST", "/tokens",
+                            {"user": user, "expires_in": expires_in})["access_token"]
+
+    def refresh(self, account, **form):
+        """The token endpoint's answer to a refresh with an account's record, or
+        Refused. Form fields may be added, or removed with None."""
+        fields = {"grant_type": "refresh_token", "client_id": account["client_id"],
+                  "client_secret": account.get("client_secret"),
+                  "refresh_token": account["refresh_token"],
+                  "scope": "https://outlook.office.com/SMTP.Send offline_access"}
+        fields.update(form)
+        data = urllib.parse.urlencode({k: v for k, v in fields.items() if v is not None}).encode()
+        try:
+            with urllib.request.urlopen(self.url, data, 60, context=self.context) as reply:
+                return json.loads(reply.read())
+        except urllib.error.HTTPError as error:
+            raise Refused(error.code, error.read().decode(), error.headers) from None
