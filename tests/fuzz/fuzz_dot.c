@@ -58,9 +58,10 @@ static void check_again(struct slice content, size_t step)
     dot_encoder_init(&encoder);
     while (rest.len) {
         struct slice piece = exact_copy(take_piece(&rest, step));
-        char *out = malloc(DOT_ENCODE_MAX(piece.len));
+        char *out = malloc(DOT_ENCODE_MAX(piece.len) + 1);
         size_t len = dot_encode(&encoder, piece, out);
 
+        require(len <= DOT_ENCODE_MAX(piece.len));
         memcpy(wire + encoded.len, out, len);
         encoded.len += len;
         free(out);
