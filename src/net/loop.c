@@ -42,14 +42,23 @@ void loop_timer_cancel(struct loop *loop, struct timer *timer)
     timer_cancel(&loop->timers, timer);
 }
 
+static void on_again(uv_timer_t *again)
+{
+    (void)again; /* it only kept the loop from sleeping */
+}
+
 static void end_turn(struct loop *loop)
 {
+    size_t count = loop->resumed.count;
     struct list_node *node;
 
-    while ((node = list_pop_head(&loop->resumed)))
+    /* Who puts himself back on the list has his next turn after the others'. */
+    while (count-- && (node = list_pop_head(&loop->resumed)))
         conn_deliver_kept(container_of(node, struct conn, resume_node));
     while ((node = list_pop_head(&loop->dirty)))
         conn_flush(container_of(node, struct conn, dirty_node));
+    if (!list_empty(&loop->resumed))
+        uv_timer_start(&loop->again, on_again, 0, 0);
 }
 
 static void on_prepare(uv_prepare_t *handle)
@@ -72,6 +81,7 @@ bool loop_init(struct loop *loop, struct reason *why)
     if (!loop->scratch)
         return reason_set(why, "out of memory for an event loop");
     uv_timer_init(&loop->uv, &loop->tick);
+    uv_timer_init(&loop->uv, &loop->again);
     uv_prepare_init(&loop->uv, &loop->prepare);
     uv_check_init(&loop->uv, &loop->check);
     loop->tick.data = loop->prepare.data = loop->check.data = loop;
@@ -106,6 +116,7 @@ void loop_close(struct loop *loop)
         conn_close(&conn);
     }
     uv_close((uv_handle_t *)&loop->tick, NULL);
+    uv_close((uv_handle_t *)&loop->again, NULL);
     uv_close((uv_handle_t *)&loop->prepare, NULL);
     uv_close((uv_handle_t *)&loop->check, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);

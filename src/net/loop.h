@@ -18,6 +18,7 @@
 struct loop {
     uv_loop_t uv;
     uv_timer_t tick;
+    uv_timer_t again; /* keeps the next turn from waiting */
     uv_prepare_t prepare;
     uv_check_t check;
     struct timers timers;
