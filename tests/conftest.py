@@ -5,9 +5,10 @@ import signal
 import pytest
 
 from lib.certs import Certs
+from lib.daemon import Bearerd
 from lib.provider import ScriptedProvider
 from lib.tokens import TokenServer
-from lib.util import PATIENCE, is_built
+from lib.util import PATIENCE
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -61,3 +62,32 @@ def tokens(certs):
     server = TokenServer(certs)
     yield server
     server.stop()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if call.when == "call":
+        item.failed = report.failed
+
+
+@pytest.fixture
+def start(request, certs):
+    """Starts bearerd: start(accounts, conf, ...) as Bearerd takes them. Each is
+    stopped at the end, and must end well."""
+    daemons = []
+
+    def make(accounts=(), conf=None, **more):
+        daemons.append(Bearerd(certs, accounts, conf, **more))
+        return daemons[-1]
+
+    yield make
+    failed = getattr(request.node, "failed", True)
+    try:
+        for daemon in daemons:
+            if failed and daemon.process:
+                print("--- bearerd's log\n" + daemon.log_tail(150))
+            daemon.stop()
+    finally:
+        for daemon in daemons:
+            daemon.kill()

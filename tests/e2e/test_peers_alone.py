@@ -7,7 +7,7 @@ import pytest
 
 from lib import dovecot, postfix
 from lib.sink import Sink
-from lib.tokens import TokenServer
+from lib.tokens import TokenServer, token_of
 from lib.util import wait_until
 
 CONTENT = b"Subject: x\r\nFrom: <a@example.com>\r\n\r\n.dot\r\n..\r\nbody\r\n"
@@ -26,7 +26,7 @@ def test_dovecot_checks_tokens_by_introspection(certs, sink, mechanism):
     tokens = TokenServer(certs, users={"refresh-a": "a@example.com"})
     peer = dovecot.Dovecot(certs, tokens.introspection, sink)
     try:
-        for token, good in (("TOKEN.refresh-a.1", True), ("TOKEN.nobody.1", False)):
+        for token, good in ((token_of("refresh-a", 1), True), (token_of("nobody", 1), False)):
             client = smtplib.SMTP("localhost", peer.port, timeout=20)
             client.starttls(context=certs.client_context())
             client.ehlo("client.example")

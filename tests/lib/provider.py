@@ -364,9 +364,7 @@ class Session:
     def do_auth(self, line):
         words = line.split(" ")
         mechanism, inline = words[1].upper(), len(words) > 2
-        if not self.secure:
-            self.say("538 5.7.11 Encryption required")
-            return
+        assert self.secure, "AUTH in plaintext"
         answer = words[2] if inline else self.challenge("334 ")
         if answer == "*":
             self.say("501 5.7.0 cancelled")

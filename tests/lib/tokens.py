@@ -1,4 +1,5 @@
 """A small HTTPS token endpoint, for tests that want to say each answer."""
+import hashlib
 import http.server
 import json
 import threading
@@ -6,9 +7,14 @@ import time
 import urllib.parse
 
 
+def token_of(refresh_token, number):
+    """An access token that tells whose it is, and not the refresh token."""
+    return "TOKEN.%s.%d" % (hashlib.sha256((refresh_token or "").encode()).hexdigest()[:16], number)
+
+
 class TokenServer:
     """POST /token answers by `answer(form, number)`: (status, value or text,
-    headers). Without one: a new token each time, `TOKEN.<refresh token>.<n>`.
+    headers). Without one: a new token each time, as `token_of` makes it.
     POST /introspect knows these tokens; `users` has the refresh tokens' owners."""
 
     def __init__(self, certs, lifetime=3600, answer=None, users=None):
@@ -82,13 +88,12 @@ class TokenServer:
         handler.wfile.write(body)
 
     def good(self, form, number):
-        token = "TOKEN.%s.%d" % (form.get("refresh_token"), number)
-        return 200, {"access_token": token, "expires_in": self.lifetime,
+        return 200, {"access_token": token_of(form.get("refresh_token"), number), "expires_in": self.lifetime,
                      "token_type": "Bearer"}, {}
 
     def introspect(self, token):
-        parts = token.split(".")
-        user = self.users.get(parts[1]) if len(parts) == 3 and parts[0] == "TOKEN" else None
+        user = next((user for refresh_token, user in self.users.items()
+                     if token.startswith(token_of(refresh_token, 0)[:-1])), None)
         return 200, {"active": True, "username": user} if user else {"active": False}, {}
 
     def of(self, refresh_token):
