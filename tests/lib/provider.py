@@ -263,11 +263,12 @@ class Session:
             octets += (self.good(follow) or "250 2.0.0 early").encode() + b"\r\n"
         self.send(octets)
 
-    def reach(self, phase, follow=None):
+    def reach(self, phase, follow=None, before=lambda: None):
         """The phase's reply is due: says it, or does what the script wants. True:
-        the good reply is out."""
+        the good reply is out; `before` is called just before it leaves."""
         if phase in self.said_early:
             self.said_early.discard(phase)
+            before()
             return True
         delay = self.provider.delays.get(phase)
         if delay:
@@ -276,10 +277,12 @@ class Session:
         if behaviour and behaviour != "early":
             return self.misbehave(phase, behaviour)
         reply = self.good(phase)
+        good = reply is None or not reply.startswith(("4", "5"))
+        if good:
+            before()
         if reply is not None:
             self.say(reply, follow)
-            return not reply.startswith(("4", "5"))
-        return True
+        return good
 
     def misbehave(self, phase, behaviour):
         if behaviour == "fin":
@@ -493,11 +496,13 @@ class Session:
         self.forget()
         if refused:  # the refusal is out already, in the middle of the content
             return
-        with self.provider.lock:
-            self.provider.received.append(message)
-        if self.reach("final"):
-            with self.provider.lock:
-                self.provider.accepted.append(message)
+        self.provider.received.append(message)
+        try:
+            self.reach("final", before=lambda: self.provider.accepted.append(message))
+        except Gone:  # our reply did not go out
+            if message in self.provider.accepted:
+                self.provider.accepted.remove(message)
+            raise
 
     def do_rset(self, _):
         self.forget()
