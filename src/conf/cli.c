@@ -89,32 +89,42 @@ static bool refuse_flag(const char *given, struct reason *why)
     return reason_set(why, "there is no option \"%.64s\"; see --help", given);
 }
 
+/* What getopt_long returns for the first flag; below are letters. Each has its
+ * own, or getopt_long would not see that an abbreviation is ambiguous. */
+#define FLAG_BASE 256
+
 static void list_options(struct option *longs)
 {
     for (size_t i = 0; i < FLAGS; i++)
         longs[i] = (struct option){flags[i].name, flags[i].value ? required_argument : no_argument,
-                                   NULL, 0};
+                                   NULL, FLAG_BASE + (int)i};
     longs[FLAGS] = (struct option){NULL, 0, NULL, 0};
 }
 
-/* getopt_long: an index in `longs`, or what went wrong. */
+static bool refuse_argument(int got, const char *given, struct reason *why)
+{
+    if (got == ':')
+        return reason_set(why, "%.64s needs a value; see --help", given);
+    if (optopt >= FLAG_BASE)
+        return reason_set(why, "--%s takes no value; see --help", flags[optopt - FLAG_BASE].name);
+    return refuse_flag(given, why);
+}
+
 static bool read_flags(struct cli *cli, int argc, char **argv, struct reason *why)
 {
     struct option longs[FLAGS + 1];
-    int got, index = 0;
+    int got;
 
     list_options(longs);
     opterr = 0;
     optind = 0; /* starts anew, also in tests */
-    while ((got = getopt_long(argc, argv, ":h", longs, &index)) != -1) {
-        if (got == 'h')
-            index = FLAG_HELP;
-        else if (got == ':')
-            return reason_set(why, "%s needs a value; see --help", argv[optind - 1]);
-        else if (got != 0)
-            return refuse_flag(argv[optind - 1], why);
-        cli->values[index] = optarg ? optarg : "true";
-        cli->from_environment[index] = false;
+    while ((got = getopt_long(argc, argv, ":h", longs, NULL)) != -1) {
+        size_t flag = got == 'h' ? FLAG_HELP : (size_t)(got - FLAG_BASE);
+
+        if (got != 'h' && got < FLAG_BASE)
+            return refuse_argument(got, argv[optind - 1], why);
+        cli->values[flag] = optarg ? optarg : "true";
+        cli->from_environment[flag] = false;
     }
     if (optind < argc)
         return reason_set(why, "\"%.64s\" is not an option; see --help", argv[optind]);

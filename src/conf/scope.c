@@ -77,6 +77,22 @@ static void add_with_sections(struct candidates *all, const char *name)
     }
 }
 
+/* By the part behind the last dot: what stands in the wrong section. */
+static const char *nearest_by_last_part(const struct option_scope *scope, const char *name)
+{
+    const char *lasts[CANDIDATES_MAX + 1] = {NULL}, *known, *nearest;
+    const char *dot = strrchr(name, '.');
+
+    for (size_t i = 0; i < CANDIDATES_MAX && (known = name_at(scope, i)); i++)
+        lasts[i] = strrchr(known, '.') ? strrchr(known, '.') + 1 : known;
+    nearest = nearest_name(dot ? dot + 1 : name, lasts);
+    for (size_t i = 0; nearest && (known = name_at(scope, i)); i++) {
+        if (lasts[i] == nearest)
+            return known;
+    }
+    return NULL;
+}
+
 bool scope_nearest(const struct option_scope *scope, const char *name, char *out, size_t cap)
 {
     struct candidates all = {.count = 0};
@@ -87,6 +103,8 @@ bool scope_nearest(const struct option_scope *scope, const char *name, char *out
     if (scope == &scope_top)
         add_candidate(&all, SLICE("providers"));
     nearest = nearest_name(name, all.names);
+    if (!nearest)
+        nearest = nearest_by_last_part(scope, name);
     return nearest && slice_copy(slice_of(nearest), out, cap);
 }
 
