@@ -94,7 +94,7 @@ struct account *accounts_find(struct accounts *accounts, struct slice email)
 
 struct account *accounts_add(struct accounts *accounts, const char *email,
                              const struct profile *profile, const char *client_id,
-                             const char *client_secret, const char *refresh_token)
+                             const char *client_secret)
 {
     struct account *account;
 
@@ -109,7 +109,6 @@ struct account *accounts_add(struct accounts *accounts, const char *email,
     list_init(&account->grants);
     list_init(&account->accesses);
     HASH_ADD_KEYPTR(hh, accounts->by_email, account->email, strlen(account->email), account);
-    account_new_grant(accounts, account, refresh_token);
     return account;
 }
 
@@ -134,6 +133,8 @@ struct grant *account_new_grant(struct accounts *accounts, struct account *accou
         token = random;
     }
     len = strlen(token);
+    if (accounts_grant(accounts, (struct slice){token, len}))
+        return NULL;
     grant = calloc(1, sizeof(*grant) + len + 1);
     memcpy(grant->token, token, len + 1);
     grant->account = account;
@@ -164,22 +165,41 @@ struct access *accounts_access(struct accounts *accounts, struct slice token, ui
     return access && access->expires_ms > wall_ms ? access : NULL;
 }
 
-struct access *account_new_access(struct accounts *accounts, struct account *account, size_t size,
-                                  uint64_t expires_ms)
+static struct access *add_access(struct accounts *accounts, struct access *access)
 {
-    const char *prefix = account->profile == &profile_gmail ? "ya29.a0" : "EwB4";
-    struct access *access = calloc(1, sizeof(*access) + size + 16);
-    size_t len = strlen(prefix);
+    struct account *account = access->account;
 
-    memcpy(access->token, prefix, len);
-    random_text(access->token + len, size > len + 16 ? size - len : 16);
-    access->account = account;
-    access->expires_ms = expires_ms;
     HASH_ADD_KEYPTR(hh, accounts->by_access, access->token, strlen(access->token), access);
     list_push_tail(&account->accesses, &access->node);
     if (account->accesses.count > ACCESS_KEPT)
         access_free(accounts, container_of(list_first(&account->accesses), struct access, node));
     return access;
+}
+
+struct access *account_new_access(struct accounts *accounts, struct account *account, size_t size,
+                                  uint64_t expires_ms)
+{
+    const char *prefix = account->profile == &profile_gmail ? "ya29.a0" : "EwB4";
+    struct access *access = calloc(1, sizeof(*access) + size + 32);
+    size_t len = strlen(prefix);
+
+    access->account = account;
+    access->expires_ms = expires_ms;
+    memcpy(access->token, prefix, len);
+    random_text(access->token + len, size > len + 16 ? size - len : 16);
+    return add_access(accounts, access);
+}
+
+struct access *account_add_access(struct accounts *accounts, struct account *account,
+                                  const char *token, uint64_t expires_ms)
+{
+    size_t len = strlen(token);
+    struct access *access = calloc(1, sizeof(*access) + len + 1);
+
+    access->account = account;
+    access->expires_ms = expires_ms;
+    memcpy(access->token, token, len);
+    return add_access(accounts, access);
 }
 
 void account_revoke_grants(struct account *account)

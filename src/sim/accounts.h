@@ -48,14 +48,15 @@ struct accounts {
 
 void accounts_clear(struct accounts *accounts);
 
-/* NULL fields of `client_id`, `client_secret`, `refresh_token` are made up; an
- * empty secret makes a public client. NULL when the address is taken. */
+/* An account without tokens. NULL as `client_id` or `client_secret`: one is
+ * made up; an empty secret makes a public client. NULL when the address is taken. */
 struct account *accounts_add(struct accounts *accounts, const char *email,
                              const struct profile *profile, const char *client_id,
-                             const char *client_secret, const char *refresh_token);
+                             const char *client_secret);
 struct account *accounts_find(struct accounts *accounts, struct slice email);
 
 struct grant *accounts_grant(struct accounts *accounts, struct slice refresh_token);
+/* NULL as `token`: a new one. NULL when there is this token already. */
 struct grant *account_new_grant(struct accounts *accounts, struct account *account,
                                 const char *token);
 /* The newest refresh token that works, or NULL. */
@@ -65,6 +66,8 @@ const struct grant *account_live_grant(const struct account *account);
 struct access *accounts_access(struct accounts *accounts, struct slice token, uint64_t wall_ms);
 struct access *account_new_access(struct accounts *accounts, struct account *account, size_t size,
                                   uint64_t expires_ms);
+struct access *account_add_access(struct accounts *accounts, struct account *account,
+                                  const char *token, uint64_t expires_ms);
 
 void account_revoke_grants(struct account *account);
 void account_revoke_accesses(struct accounts *accounts, struct account *account);

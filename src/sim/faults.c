@@ -1,6 +1,7 @@
 /* What knobs do to a command: fault_<phase> and reply_<phase>. */
 #include <stdlib.h>
 
+#include "sim/faults.h"
 #include "sim/session.h"
 
 static void fault_close(struct session *session, const char *argument)
@@ -71,20 +72,32 @@ static const struct fault faults[] = {
     {"garbage", fault_garbage, true}, {"extra", fault_extra, false},
 };
 
-/* "name" or "name:argument" */
-static bool act(struct session *session, const char *spec)
+static const struct fault *find(const char *spec)
 {
-    const char *colon = strchr(spec, ':');
-    struct slice name = {spec, colon ? (size_t)(colon - spec) : strlen(spec)};
+    struct slice name = {spec, strcspn(spec, ":")};
 
     for (size_t i = 0; i < sizeof(faults) / sizeof(*faults); i++) {
-        if (!slice_equal(name, slice_of(faults[i].name)))
-            continue;
-        faults[i].act(session, colon ? colon + 1 : "");
-        /* A stall of limited length only delays the usual reply. */
-        return faults[i].replaces && !(faults[i].act == fault_stall && colon);
+        if (slice_equal(name, slice_of(faults[i].name)))
+            return &faults[i];
     }
-    return false;
+    return NULL;
+}
+
+bool fault_known(const char *spec)
+{
+    return find(spec) != NULL;
+}
+
+static bool act(struct session *session, const char *spec)
+{
+    const struct fault *fault = find(spec);
+    const char *colon = strchr(spec, ':');
+
+    if (!fault)
+        return false;
+    fault->act(session, colon ? colon + 1 : "");
+    /* A stall of limited length only delays the usual reply. */
+    return fault->replaces && !(fault->act == fault_stall && colon);
 }
 
 bool fault_acts(struct session *session, enum phase phase)

@@ -54,15 +54,24 @@ static json_t *show_errors(const struct sim *sim)
     return out;
 }
 
-static void get_state(const struct http_request *request, struct http_reply *reply)
+/* All users, or the one of ?user=; with "" none, which is short. */
+static json_t *show_users(struct sim *sim, const char *only)
 {
-    struct sim *sim = request->sim;
     struct account *account, *next;
     json_t *users = json_object();
 
     HASH_ITER (hh, sim->accounts.by_email, account, next) {
-        json_object_set_new(users, account->email, stats_show(&account->stats));
+        if (!only || strcmp(only, account->email) == 0)
+            json_object_set_new(users, account->email, stats_show(&account->stats));
     }
+    return users;
+}
+
+static void get_state(const struct http_request *request, struct http_reply *reply)
+{
+    struct sim *sim = request->sim;
+    json_t *users = show_users(sim, http_query(request, "user"));
+
     answer(reply, json_pack("{s:o, s:i, s:I, s:I, s:o, s:o}", "totals", stats_show(&sim->totals),
                             "sessions", (int)sim->sessions.count, "connections_accepted",
                             (json_int_t)sim->connections, "last_seq",
@@ -186,14 +195,16 @@ static bool add_account(struct sim *sim, const json_t *body, struct http_reply *
 {
     const char *email = text_of(body, "email"), *name = text_of(body, "provider");
     const struct profile *profile = name ? profile_find(name) : sim->options.profile;
+    struct account *account;
 
     if (!email || !profile) {
         refuse(reply, 400, "an account needs \"email\"; \"provider\" is gmail or outlook");
         return false;
     }
-    if (!accounts_add(&sim->accounts, email, profile, text_of(body, "client_id"),
-                      text_of(body, "client_secret"), text_of(body, "refresh_token"))) {
-        refuse(reply, 409, "there is such an account");
+    account = accounts_add(&sim->accounts, email, profile, text_of(body, "client_id"),
+                           text_of(body, "client_secret"));
+    if (!account || !account_new_grant(&sim->accounts, account, text_of(body, "refresh_token"))) {
+        refuse(reply, 409, "there is such an account, or such a refresh token");
         return false;
     }
     return true;

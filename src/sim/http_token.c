@@ -134,14 +134,22 @@ static const char *rotate(struct token_request *request)
     return account_new_grant(&request->sim->accounts, request->account, NULL)->token;
 }
 
+/* When the token really dies, which is not always what the client is told. */
+static uint64_t death(const struct token_request *request, int64_t announced)
+{
+    int64_t seconds = knob_number(request->knobs, KNOB_TOKEN_LIVES_S, announced);
+
+    return knob_fires(request->knobs, KNOB_TOKEN_DEAD) ? 0
+                                                       : clock_wall_ms() + (uint64_t)seconds * 1000;
+}
+
 static void succeed(struct token_request *request, struct http_reply *reply)
 {
     int64_t seconds = lifetime(request);
     size_t size =
         (size_t)knob_number(request->knobs, KNOB_TOKEN_SIZE, request->profile->token_size);
-    const struct access *access =
-        account_new_access(&request->sim->accounts, request->account, size,
-                           clock_wall_ms() + (uint64_t)seconds * 1000);
+    const struct access *access = account_new_access(&request->sim->accounts, request->account,
+                                                     size, death(request, seconds));
     const char *rotated = rotate(request);
     json_t *body =
         json_pack("{s:s, s:s, s:I, s:s}", "token_type", "Bearer", "scope", request->profile->scope,

@@ -39,7 +39,7 @@
     KNOB(AUTH_MECHS, "auth_mechs", TEXT, "mechanisms instead of the profile's")                    \
     KNOB(AUTH_INLINE_MAX, "auth_inline_max", NUMBER,                                               \
          "longest AUTH line with its CRLF; 0: any (gmail: 1024)")                                  \
-    KNOB(AUTH_FAILURE, "auth_failure", TEXT, "challenge (334 first; gmail) or direct (m365)")      \
+    KNOB(AUTH_FAILURE, "auth_failure", FAILURE, "challenge (334 first; gmail) or direct (m365)")   \
     KNOB(AUTH_334_STATUS, "auth_334_status", TEXT, "status in the 334 challenge (400)")            \
     KNOB(REJECT_AUTH, "reject_auth", NUMBER, "1: good tokens fail like bad ones")                  \
     KNOB(TOKEN_BOUND, "token_bound", NUMBER, "1: a session ends with 421 when its token expires")  \
@@ -53,7 +53,7 @@
          "421 and close at MAIL above so many in 60 s")                                            \
     KNOB(LOGINS_PER_MINUTE, "logins_per_minute", NUMBER, "454 to AUTH above so many in 60 s")      \
     KNOB(DAILY_QUOTA, "daily_quota", NUMBER, "the user's messages in all; then the quota error")   \
-    KNOB(QUOTA_AT, "quota_at", TEXT, "where that error comes: mail (gmail) or final (m365)")       \
+    KNOB(QUOTA_AT, "quota_at", QUOTA, "where that error comes: mail (gmail) or final (m365)")      \
     KNOB(RCPT_MAX, "rcpt_max", NUMBER, "452 above so many recipients (gmail 100, m365 500)")       \
     KNOB(RCPT_REJECT, "rcpt_reject", TEXT,                                                         \
          "pattern=reply|pattern=reply: replies to RCPT by address, with * and ?")                  \
@@ -66,15 +66,18 @@
          "after so many messages a 421 is queued behind the reply, and close")                     \
     KNOB(GOODBYE_MS, "goodbye_ms", NUMBER, "time between that reply and the 421 (0)")              \
     KNOB(BODY_AFTER, "body_after", NUMBER, "octets of content before the body phase (1)")          \
-    KNOB(TOKEN_ERROR, "token_error", TEXT, "the token endpoint fails; names: see GET /knobs")      \
+    KNOB(TOKEN_ERROR, "token_error", ERROR, "the token endpoint fails; names: see GET /knobs")     \
     KNOB(TOKEN_DELAY_MS, "token_delay_ms", NUMBER, "time before the token endpoint answers")       \
     KNOB(TOKEN_CHUNKED, "token_chunked", NUMBER, "1: chunked instead of Content-Length")           \
     KNOB(TOKEN_EXPIRES_IN, "token_expires_in", NUMBER,                                             \
          "seconds; 0: gmail 3599, m365 random 3600 to 5400")                                       \
     KNOB(TOKEN_SIZE, "token_size", NUMBER, "octets of an access token (gmail 220, m365 1500)")     \
-    KNOB(TOKEN_ROTATION, "token_rotation", TEXT,                                                   \
+    KNOB(TOKEN_ROTATION, "token_rotation", ROTATION,                                               \
          "keep (gmail), rotate (m365: the old one stays good), revoke (the old one is consumed; "  \
          "using it again revokes the grant)")                                                      \
+    KNOB(TOKEN_LIVES_S, "token_lives_s", NUMBER,                                                   \
+         "seconds that a token really lives, whatever expires_in says")                            \
+    KNOB(TOKEN_DEAD, "token_dead", NUMBER, "1: tokens are given out that nothing accepts")         \
     KNOB(TOKEN_RETRY_AFTER, "token_retry_after", NUMBER, "seconds in Retry-After of a 429 (60)")   \
     KNOB(TOKEN_NO_SCOPE_CHECK, "token_no_scope_check", NUMBER,                                     \
          "1: m365 takes requests without scope")

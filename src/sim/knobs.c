@@ -3,9 +3,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "sim/faults.h"
 #include "sim/random.h"
+#include "sim/token_errors.h"
 
-enum knob_kind { NUMBER, TEXT };
+enum knob_kind { NUMBER, TEXT, REPLY, FAULT, ERROR, FAILURE, QUOTA, ROTATION };
+
+/* The values of kinds that have few. */
+static const char *const words_of[][4] = {
+    [FAILURE] = {"challenge", "direct", NULL},
+    [QUOTA] = {"mail", "final", NULL},
+    [ROTATION] = {"keep", "rotate", "revoke", NULL},
+};
 
 struct knob_row {
     char name[24];
@@ -19,8 +28,8 @@ static const struct knob_row rows[KNOBS] = {
     KNOB_ROWS(KNOB)
 #undef KNOB
 #define PHASE(id, name, help) \
-    [KNOB_REPLY + PHASE_##id] = {"reply_" name, TEXT, "this reply instead of the usual one: " help}, \
-    [KNOB_FAULT + PHASE_##id] = {"fault_" name, TEXT, "a fault (see below): " help},
+    [KNOB_REPLY + PHASE_##id] = {"reply_" name, REPLY, "this reply instead of the usual one: " help}, \
+    [KNOB_FAULT + PHASE_##id] = {"fault_" name, FAULT, "a fault (see below): " help},
     KNOB_PHASES(PHASE)
 #undef PHASE
 };
@@ -94,14 +103,42 @@ static bool is_modifier(const char *name)
            strcmp(name, "percent") == 0;
 }
 
+static bool is_word(const char *text, const char *const *words)
+{
+    while (*words && strcmp(*words, text) != 0)
+        words++;
+    return *words != NULL;
+}
+
+static bool is_reply(const char *text)
+{
+    return strlen(text) > 3 && text[0] >= '2' && text[0] <= '5' &&
+           strspn(text, "0123456789") == 3 && (text[3] == ' ' || text[3] == '-');
+}
+
+static bool text_fits(const struct knob_row *row, const char *text, struct reason *why)
+{
+    if (!text)
+        return reason_set(why, "knob \"%s\" takes a text", row->name);
+    if (row->kind == REPLY && !is_reply(text))
+        return reason_set(why, "knob \"%s\" takes a reply: \"421 4.3.2 text\"", row->name);
+    if (row->kind == FAULT && !fault_known(text))
+        return reason_set(why, "knob \"%s\": there is no fault \"%s\"", row->name, text);
+    if (row->kind == ERROR && strcmp(text, "close_body") != 0 && !token_error_known(text))
+        return reason_set(why, "knob \"%s\": there is no error \"%s\"", row->name, text);
+    if (row->kind >= FAILURE && !is_word(text, words_of[row->kind]))
+        return reason_set(why, "knob \"%s\" is not \"%s\": %s", row->name, text, row->help);
+    return true;
+}
+
 static bool fits(int row, const json_t *value, struct reason *why)
 {
     if (json_is_null(value))
         return true;
-    if (rows[row].kind == TEXT && !json_is_string(value))
-        return reason_set(why, "knob \"%s\" takes a text", rows[row].name);
-    if (rows[row].kind == NUMBER && !json_is_integer(value) && !json_is_boolean(value))
-        return reason_set(why, "knob \"%s\" takes a whole number", rows[row].name);
+    if (rows[row].kind != NUMBER)
+        return text_fits(&rows[row], json_string_value(value), why);
+    if (!json_is_boolean(value) && (!json_is_integer(value) || json_integer_value(value) < 0))
+        return reason_set(why, "knob \"%s\" takes a whole number from 0", rows[row].name);
     return true;
 }
 
@@ -114,6 +151,10 @@ static bool check(const json_t *settings, struct reason *why)
     {
         int row = find_row(name);
 
+        if (strcmp(name, "scope") == 0)
+            continue;
+        if (is_modifier(name) && (!json_is_integer(value) || json_integer_value(value) < 0))
+            return reason_set(why, "\"%s\" is a whole number from 0", name);
         if (is_modifier(name))
             continue;
         if (row < 0)
@@ -177,7 +218,7 @@ bool knobs_apply_text(struct knobs *knobs, const char *setting, struct reason *w
     row = find_row(name);
     if (row < 0)
         return unknown(name, why);
-    value = rows[row].kind == TEXT ? json_string(equals + 1) : json_integer(atoll(equals + 1));
+    value = rows[row].kind != NUMBER ? json_string(equals + 1) : json_integer(atoll(equals + 1));
     settings = json_pack("{s:o}", name, value);
     ok = settings && knobs_apply(knobs, settings, why);
     json_decref(settings);

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -9,10 +10,22 @@
 #include "sim/files.h"
 #include "sim/random.h"
 #include "sim/sim.h"
+#include "sim/tokens_file.h"
 
 struct knob_scope sim_scope(struct sim *sim, struct account *user)
 {
     return (struct knob_scope){&sim->knobs, user ? user->knobs : NULL};
+}
+
+/* Ten thousand connections are a test like any other. */
+static void raise_limits(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
 }
 
 static bool make_dir(const char *path, struct reason *why)
@@ -35,12 +48,16 @@ static void make_accounts(struct sim *sim)
 {
     const struct options *options = &sim->options;
     unsigned number = 1;
+    struct account *account;
     char email[320];
 
     for (size_t group = 0; group < options->group_count; group++) {
         for (unsigned i = 0; i < options->groups[group].count; i++) {
             snprintf(email, sizeof(email), "user%u@%s", number++, options->domain);
-            accounts_add(&sim->accounts, email, options->groups[group].profile, NULL, NULL, NULL);
+            account =
+                accounts_add(&sim->accounts, email, options->groups[group].profile, NULL, NULL);
+            if (account) /* else it came with --resume */
+                account_new_grant(&sim->accounts, account, NULL);
         }
     }
 }
@@ -70,6 +87,8 @@ static bool prepare(struct sim *sim, struct reason *why)
         return false;
     sim->tls = tls_server_context(slice_of(sim->certs.chain), slice_of(sim->certs.key), why);
     if (!sim->tls)
+        return false;
+    if (sim->options.resume && !tokens_load(&sim->accounts, sim->options.state_dir, why))
         return false;
     make_accounts(sim);
     return true;
@@ -150,8 +169,10 @@ int main(int argc, char **argv)
 {
     static struct sim sim; /* large: error texts */
     struct reason why;
+    bool ok;
 
     signal(SIGPIPE, SIG_IGN);
+    raise_limits();
     if (!options_parse(&sim.options, argc, argv, &why))
         return fail(why.text);
     if (sim.options.help) {
@@ -162,6 +183,7 @@ int main(int argc, char **argv)
     if (!prepare(&sim, &why) || !start(&sim, &why))
         return fail(why.text);
     run(&sim);
+    ok = !sim.options.resume || tokens_save(&sim.accounts, sim.options.state_dir, &why);
     clear(&sim);
-    return 0;
+    return ok ? 0 : fail(why.text);
 }

@@ -28,6 +28,7 @@ static const struct option_row rows[] = {
     {'N', "cert-names", "LIST", "names in the certificate (localhost,127.0.0.1,::1)"},
     {'y', "cert-days", "DAYS", "its lifetime, negative: expired (825); for a new certificate"},
     {'r', "seed", "NUMBER", "for tokens and chances; 0: differs each time (default)"},
+    {'R', "resume", NULL, "accounts and tokens go on from DIR/tokens.json, and are left there"},
     {'?', "help", NULL, "this text"},
 };
 
@@ -157,6 +158,9 @@ static bool take(struct options *options, char letter, char *value, struct reaso
         break;
     case 'y':
         options->cert_days = atoi(value);
+        break;
+    case 'R':
+        options->resume = true;
         break;
     case 'n':
         options->digest = false;

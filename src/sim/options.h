@@ -41,6 +41,7 @@ struct options {
     const char *knobs[OPTIONS_KNOBS];
     size_t knob_count;
     uint64_t seed;
+    bool resume; /* accounts and tokens of the last run go on */
     bool help;
 };
 

@@ -131,6 +131,11 @@ static const struct error_row *choose(const char *name, const struct profile *pr
     return row ? row : find(microsoft_rows, COUNT(microsoft_rows), name);
 }
 
+bool token_error_known(const char *name)
+{
+    return choose(name, NULL) != NULL;
+}
+
 static void now_text(char *out, size_t cap)
 {
     time_t now = (time_t)(clock_wall_ms() / 1000);

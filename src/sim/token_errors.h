@@ -9,4 +9,5 @@
 
 /* False when there is no error of this name. */
 bool token_error(const char *name, const struct profile *profile, struct http_reply *reply);
+bool token_error_known(const char *name);
 json_t *token_error_names(void);

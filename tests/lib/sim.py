@@ -87,6 +87,17 @@ class Sim:
         self.context = ssl.create_default_context(cafile=str(self.ca))
         return self
 
+    def restart(self):
+        """Ends it and starts it again on the same ports; with resume=True it still
+        knows its tokens."""
+        self.stop(keep=True)
+        again = {"--smtp-port": self.smtp, "--smtps-port": self.smtps, "--http-port": self.http,
+                 "--control-port": self.control}
+        for option, port in again.items():
+            if option not in self.args:
+                self.args += [option, "off" if port is None else port]
+        return self.start()
+
     def _ready(self):
         return next((line for line in self.process.lines if line.startswith("ready ")), None)
 
@@ -137,12 +148,15 @@ class Sim:
     def reset_knobs(self):
         self.request("DELETE", "/knobs")
 
-    def state(self):
-        return self.request("GET", "/state")
+    def state(self, user=None):
+        """Counters: "totals", "users", and "errors", what clients did wrong. Of all
+        users, or one; "" is none."""
+        query = "" if user is None else "?" + urllib.parse.urlencode({"user": user})
+        return self.request("GET", "/state" + query)
 
     def user(self, email):
         """The counters of one user."""
-        return self.state()["users"][email]
+        return self.state(email)["users"][email]
 
     def reset_state(self):
         """Counters back to zero."""

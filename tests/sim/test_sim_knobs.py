@@ -29,7 +29,10 @@ def send(wire, **options):
 
 def test_knobs_are_checked(gmail):
     for values, part in (({"latency": 3}, 'did you mean \\"latency_ms\\"'), ({"latency_ms": "x"}, "number"),
-                         ({"reply_mail": 421}, "text")):
+                         ({"reply_mail": 421}, "text"), ({"reply_mail": "no"}, "421 4.3.2 text"),
+                         ({"fault_mail": "clsoe"}, "no fault"), ({"token_error": "x"}, "no error"),
+                         ({"token_rotation": "x"}, "revoke"), ({"latency_ms": -1}, "from 0"),
+                         ({"latency_ms": 1, "count": "x"}, "count")):
         with pytest.raises(Refused) as caught:
             gmail.knobs(**values)
         assert caught.value.status == 400 and part in caught.value.body

@@ -224,3 +224,33 @@ def test_it_ends_while_answers_are_pending():
     sim.stop()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_tokens_that_die_early(gmail):
+    account = gmail.account(USER)
+    gmail.knobs(token_dead=1, count=1)
+    for code in (334, 235):
+        token = gmail.refresh(account)["access_token"]
+        with secure(gmail) as wire:
+            wire.cmd("AUTH XOAUTH2 " + xoauth2(USER, token), code)
+    gmail.knobs(token_lives_s=1)
+    answer = gmail.refresh(account)
+    assert answer["expires_in"] == 3599
+    time.sleep(1.1)
+    with secure(gmail) as wire:
+        wire.cmd("AUTH XOAUTH2 " + xoauth2(USER, answer["access_token"]), 334)
+
+
+def test_tokens_survive_a_restart():
+    with Sim("m365", accounts=2, resume=True, knobs={"token_rotation": "revoke"}) as sim:
+        account = sim.account(USER)
+        answer = sim.refresh(account)
+        extra = sim.add_account("extra@example.test", provider="gmail")
+        ports = sim.ports
+        sim.restart()
+        assert sim.ports == ports and len(sim.accounts()) == 3
+        assert sim.account(USER)["refresh_token"] == answer["refresh_token"]
+        assert sim.account("extra@example.test") == extra
+        with secure(sim) as wire:
+            wire.cmd("AUTH XOAUTH2 " + xoauth2(USER, answer["access_token"]), 235)
+        assert error_of(refused(sim, account)) == "invalid_grant"
