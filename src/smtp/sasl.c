@@ -31,8 +31,8 @@ bool sasl_plain_decode(struct slice base64, char *scratch, size_t cap, struct sl
     if (!take_field(&text, true, &authzid) || !take_field(&text, true, authcid) ||
         !take_field(&text, false, password))
         return reason_set(why, "the PLAIN response does not have three parts");
-    if (!authcid->len || !password->len)
-        return reason_set(why, "the PLAIN response has no user or no password");
+    if (!authcid->len)
+        return reason_set(why, "the PLAIN response has no user");
     if (authzid.len && !slice_equal(authzid, *authcid))
         return reason_set(why, "the PLAIN response asks to act as another user");
     return true;

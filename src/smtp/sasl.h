@@ -17,8 +17,9 @@
 
 /* Decodes base64 "authzid NUL authcid NUL password" into `scratch`, which has
  * `cap` octets. The slices point into scratch. Refused: an authzid other than
- * empty or equal to authcid, an empty authcid or password (RFC 4616 section 2).
- * Scratch may hold secrets after a failure too. */
+ * empty or equal to authcid, an empty authcid (RFC 4616 section 2). An empty
+ * password, which the RFC forbids and clients without one send, is a password
+ * for the caller to judge. Scratch may hold secrets after a failure too. */
 bool sasl_plain_decode(struct slice base64, char *scratch, size_t cap, struct slice *authcid,
                        struct slice *password, struct reason *why);
 

@@ -27,7 +27,7 @@ static void test_plain(void **state)
         {"another authzid", BYTES("root\0user\0pass"), NULL, NULL},
         {"authzid in other case", BYTES("User\0user\0pass"), NULL, NULL},
         {"no user", BYTES("\0\0pass"), NULL, NULL},
-        {"no password", BYTES("\0user\0"), NULL, NULL},
+        {"no password", BYTES("\0user\0"), "user", ""},
         {"two parts", BYTES("user\0pass"), NULL, NULL},
         {"one part", BYTES("user"), NULL, NULL},
         {"nothing", BYTES(""), NULL, NULL},
