@@ -120,14 +120,11 @@ static void count_failure(struct session *session)
                   log_u("window_ms", conf->auth_failure_window_ms));
 }
 
-static bool failed_too_often(struct session *session)
+static bool failed_too_often(const struct session *session)
 {
-    const struct conf *conf = session_conf(session);
+    uint32_t most = session_conf(session)->auth_failures_per_connection;
 
-    if (session->address && client_address_barred(session->address, conf, session_now(session)))
-        return true;
-    return conf->auth_failures_per_connection &&
-           session->login_failures >= conf->auth_failures_per_connection;
+    return most && session->login_failures >= most;
 }
 
 static void failure_is_due(struct session *session)

@@ -131,10 +131,11 @@ void cmd_bdat(struct session *session, struct slice rest)
     bool last;
 
     if (!smtp_parse_bdat(rest, &size, &last, &reason)) {
-        /* How many octets follow is not known: there is no way on. */
-        session_violation(session, "bdat_syntax");
-        session_reply(session, 501, (struct smtp_enhanced){5, 5, 4}, slice_of(reason.text));
-        session_end(session, END_ABUSE);
+        /* How many octets follow is not known: there must be none until the
+         * client has heard of it, lest content is taken for commands. */
+        session->quiet = true;
+        transaction_reset(session);
+        session_refuse_text(session, 501, (struct smtp_enhanced){5, 5, 4}, reason.text);
     } else if (chunk_is_allowed(session, size, last, &why)) {
         take_chunk(session, size, last);
     } else {

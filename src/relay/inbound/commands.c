@@ -28,7 +28,7 @@ static const struct command {
     [SMTP_BDAT] = {"BDAT", cmd_bdat, ANY_LINE, MAIL},
     [SMTP_RSET] = {"RSET", cmd_rset, ANY_LINE, 0},
     [SMTP_NOOP] = {"NOOP", cmd_noop, ANY_LINE, 0},
-    [SMTP_VRFY] = {"VRFY", cmd_vrfy, S(GREETED) | LOGGED_IN, 0},
+    [SMTP_VRFY] = {"VRFY", cmd_vrfy, ANY_LINE, 0},
     [SMTP_EXPN] = {"EXPN", cmd_expn, ANY_LINE, 0},
     [SMTP_HELP] = {"HELP", cmd_help, ANY_LINE, 0},
     [SMTP_QUIT] = {"QUIT", cmd_quit, ANY_LINE, 0},

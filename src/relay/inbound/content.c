@@ -2,8 +2,8 @@
 
 #include <assert.h>
 
-#define PIECE 8192 /* decoded at once, through the stack */
-#define GRACE_MS 30000
+#define PIECE 8192     /* decoded at once, through the stack */
+#define GRACE_MS 30000 /* a slow start is forgiven; never longer than silence is */
 
 void content_init(struct content *content, struct body *body, const struct conf *conf)
 {
@@ -129,12 +129,13 @@ bool content_is_good(const struct content *content, enum answer *why)
     return false;
 }
 
-uint64_t content_patience(const struct content *content, uint32_t rate, uint64_t now)
+uint64_t content_patience(const struct content *content, const struct conf *conf, uint64_t now)
 {
+    uint64_t grace = conf->data_timeout_ms < GRACE_MS ? conf->data_timeout_ms : GRACE_MS;
     uint64_t until;
 
-    if (!rate || !content->begun)
+    if (!conf->min_data_rate || !content->begun)
         return UINT64_MAX;
-    until = content->since + GRACE_MS + content->received * 1000 / rate;
+    until = content->since + grace + content->received * 1000 / conf->min_data_rate;
     return until > now ? until - now : 0;
 }

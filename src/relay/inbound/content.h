@@ -42,6 +42,6 @@ static inline bool content_is_too_big(const struct content *content)
 /* False: *why is what the complete message is answered. */
 bool content_is_good(const struct content *content, enum answer *why);
 
-/* How long the client may still take for what it has sent so far, at `rate`
- * octets per second behind some seconds of grace; 0: it was too slow. */
-uint64_t content_patience(const struct content *content, uint32_t rate, uint64_t now);
+/* How long the client may still take for what it has sent so far, at the
+ * lowest allowed rate behind some seconds of grace; 0: it was too slow. */
+uint64_t content_patience(const struct content *content, const struct conf *conf, uint64_t now);

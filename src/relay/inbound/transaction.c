@@ -61,17 +61,27 @@ void transaction_reset(struct session *session)
     session_rest(session);
 }
 
+/* One line for each transaction, whichever way it ends. */
+static void log_once(struct transaction *transaction, const struct smtp_reply *client)
+{
+    if (!transaction->logged)
+        job_log(&transaction->job, client);
+    transaction->logged = true;
+}
+
 /* --- recipients --- */
 
 static void answer_rcpt(struct session *session, const struct smtp_reply *reply, bool accepted)
 {
     struct transaction *transaction = session->transaction;
 
-    assert(accepted == (reply->code / 100 == 2));
     transaction->accepted += accepted;
     transaction->refused += !accepted;
-    session_reply(session, reply->code, reply->enhanced,
-                  (struct slice){reply->text, reply->text_len});
+    if (accepted == (reply->code / 100 == 2))
+        session_reply(session, reply->code, reply->enhanced,
+                      (struct slice){reply->text, reply->text_len});
+    else
+        session_say(session, accepted ? ANSWER_RCPT_OK : ANSWER_PROVIDER_LOST);
 }
 
 static void live_rcpt_done(struct transaction *transaction)
@@ -84,7 +94,7 @@ static void live_rcpt_done(struct transaction *transaction)
     transaction->live_open = job->outcome == OUTCOME_NONE;
     transaction->live_lost = !transaction->live_open;
     if (transaction->live_lost)
-        job_log(job, &job->reply);
+        log_once(transaction, &job->reply);
     if (transaction->live_lost || !rcpt->reply.code)
         answer_rcpt(session, &job->reply, false);
     else
@@ -215,7 +225,7 @@ static void refuse_content(struct session *session, enum answer why)
     transaction->job.body.size = transaction->content.size; /* for the log: nothing is stored */
     smtp_reply_init(&reply);
     smtp_reply_set(&reply, row->code, row->enhanced, row->text);
-    job_log(&transaction->job, &reply);
+    log_once(transaction, &reply);
     smtp_reply_clear(&reply);
     transaction_reset(session);
     session_say(session, why);
@@ -253,15 +263,25 @@ static void final_done(struct transaction *transaction)
     if (job->mixed)
         login_set_live(transaction->login, session->client, session_now(session),
                        session_conf(session)->live_rcpt_ms);
-    job_log(job, &job->reply);
+    log_once(transaction, &job->reply);
     session_reply(session, job->reply.code, job->reply.enhanced,
                   (struct slice){job->reply.text, job->reply.text_len});
     transaction_reset(session);
     session_go_on(session);
 }
 
-/* Only the provider's connection of a live transaction is still to be given
- * back; anything else has ended and is logged. */
+/* The client was refused every recipient by the provider, and left it at that. */
+static void log_refused_rcpts(struct transaction *transaction)
+{
+    struct job *job = &transaction->job;
+    const struct smtp_reply *last = &job->envelope.rcpts[job->envelope.count - 1].reply;
+
+    job->outcome = last->code < 500 ? OUTCOME_DEFERRED : OUTCOME_REJECTED;
+    log_once(transaction, last);
+}
+
+/* Only the provider's connection of a live transaction may still have to be
+ * given back; anything else has ended. */
 static void orphan_done(struct transaction *transaction)
 {
     struct job *job = &transaction->job;
@@ -270,8 +290,10 @@ static void orphan_done(struct transaction *transaction)
         job_submit(job, JOB_ABORT);
         return;
     }
-    if (job->outcome != OUTCOME_NONE)
-        job_log(job, NULL);
+    if (job->want == JOB_ABORT && !transaction->accepted && transaction->refused)
+        log_refused_rcpts(transaction);
+    else
+        log_once(transaction, NULL);
     transaction_free(transaction);
 }
 
@@ -298,14 +320,12 @@ uint64_t transaction_patience(const struct transaction *transaction, const struc
     const struct session *session = transaction->session;
     bool in_content = session->state == SESSION_DATA || session->state == SESSION_BDAT;
     uint64_t silence = in_content ? conf->data_timeout_ms : conf->command_timeout_ms;
-    uint64_t rate =
-        content_patience(&transaction->content, conf->min_data_rate, session_now(session));
+    uint64_t rate = content_patience(&transaction->content, conf, session_now(session));
 
     return rate < silence ? rate + 1 : silence;
 }
 
 bool transaction_is_slow(const struct transaction *transaction, const struct conf *conf)
 {
-    return content_patience(&transaction->content, conf->min_data_rate,
-                            session_now(transaction->session)) == 0;
+    return content_patience(&transaction->content, conf, session_now(transaction->session)) == 0;
 }

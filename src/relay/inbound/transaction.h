@@ -20,6 +20,7 @@ struct transaction {
     bool live;                /* RCPTs are answered by the provider */
     bool live_open;           /* the job holds a connection between two submits */
     bool live_lost;           /* it ended behind an RCPT; job.reply says why */
+    bool logged;
     unsigned chunks;
     uint64_t chunk_left;
     bool chunk_last;
