@@ -1,10 +1,12 @@
 /* AUTH XOAUTH2 and OAUTHBEARER: one step or two, and the dance that a failure
- * takes (RFC 7628 section 3.2.3; Google does the same for XOAUTH2). */
+ * takes (RFC 7628 section 3.2.3; Google does the same for XOAUTH2). PLAIN is
+ * taken only on demand, with a token for its password. */
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "base/codec.h"
 #include "sim/session.h"
+#include "smtp/sasl.h"
 
 #define CONTROL_A "\x01"
 
@@ -83,7 +85,16 @@ static bool take_gs2_user(struct slice message, char *out, size_t cap)
     return unescape((struct slice){message.ptr + 4, (size_t)(comma - message.ptr - 4)}, out, cap);
 }
 
-static bool decode(struct session *session, struct slice base64, struct credentials *out)
+static bool decode_plain(struct session *session, struct slice base64, struct credentials *out)
+{
+    struct slice user;
+
+    return sasl_plain_decode(base64, session->sim->scratch, SIM_SCRATCH, &user, &out->token,
+                             NULL) &&
+           slice_copy(user, out->user, sizeof(out->user));
+}
+
+static bool decode_oauth(struct session *session, struct slice base64, struct credentials *out)
 {
     ptrdiff_t len = base64_decode(base64, session->sim->scratch, SIM_SCRATCH);
     struct slice message = {session->sim->scratch, len < 0 ? 0 : (size_t)len}, user;
@@ -96,10 +107,18 @@ static bool decode(struct session *session, struct slice base64, struct credenti
            slice_copy(user, out->user, sizeof(out->user));
 }
 
+static bool decode(struct session *session, struct slice base64, struct credentials *out)
+{
+    return session->mech == AUTH_PLAIN ? decode_plain(session, base64, out)
+                                       : decode_oauth(session, base64, out);
+}
+
 static bool challenges(struct session *session)
 {
     const char *style = session->profile->challenge ? "challenge" : "direct";
 
+    if (session->mech == AUTH_PLAIN)
+        return false;
     return session->mech == AUTH_OAUTHBEARER ||
            strcmp(knob_text(session_scope(session), KNOB_AUTH_FAILURE, style), "challenge") == 0;
 }
@@ -232,10 +251,16 @@ static bool choose(struct session *session, struct slice mech)
 {
     if (!offers(session, mech))
         return false;
-    session->mech = AUTH_XOAUTH2;
-    if (slice_equal_nocase(mech, SLICE("OAUTHBEARER")))
+    if (slice_equal_nocase(mech, SLICE("XOAUTH2")))
+        session->mech = AUTH_XOAUTH2;
+    else if (slice_equal_nocase(mech, SLICE("OAUTHBEARER")))
         session->mech = AUTH_OAUTHBEARER;
-    return session->mech == AUTH_OAUTHBEARER || slice_equal_nocase(mech, SLICE("XOAUTH2"));
+    else if (slice_equal_nocase(mech, SLICE("PLAIN")) &&
+             knob_on(session_scope(session), KNOB_TOKEN_AS_PASSWORD))
+        session->mech = AUTH_PLAIN;
+    else
+        return false;
+    return true;
 }
 
 static void start(struct session *session, struct slice rest, size_t line_octets)
@@ -248,7 +273,7 @@ static void start(struct session *session, struct slice rest, size_t line_octets
     if (most && line_octets > most) {
         session_reply(session, REPLY_AUTH_TOO_LONG);
     } else if (!choose(session, mech)) {
-        /* PLAIN and LOGIN are announced, but passwords are never taken. */
+        /* PLAIN and LOGIN are announced, but real passwords are never taken. */
         session_reply(session, offers(session, mech) ? REPLY_AUTH_BAD : REPLY_AUTH_MECH);
     } else if (space) {
         first_message(session, slice_trim((struct slice){space, rest.len - mech.len}));

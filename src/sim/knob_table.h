@@ -41,6 +41,8 @@
          "longest AUTH line with its CRLF; 0: any (gmail: 1024)")                                  \
     KNOB(AUTH_FAILURE, "auth_failure", FAILURE, "challenge (334 first; gmail) or direct (m365)")   \
     KNOB(AUTH_334_STATUS, "auth_334_status", TEXT, "status in the 334 challenge (400)")            \
+    KNOB(TOKEN_AS_PASSWORD, "token_as_password", NUMBER,                                           \
+         "1: PLAIN takes an access token as password: for an MTA without OAuth2")                  \
     KNOB(REJECT_AUTH, "reject_auth", NUMBER, "1: good tokens fail like bad ones")                  \
     KNOB(TOKEN_BOUND, "token_bound", NUMBER, "1: a session ends with 421 when its token expires")  \
     KNOB(REAL_LIMITS, "real_limits", NUMBER,                                                       \

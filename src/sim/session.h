@@ -28,7 +28,7 @@ enum chunk_mode {
     CHUNK_SILENT  /* dropped, without a reply */
 };
 
-enum auth_mech { AUTH_XOAUTH2, AUTH_OAUTHBEARER };
+enum auth_mech { AUTH_XOAUTH2, AUTH_OAUTHBEARER, AUTH_PLAIN };
 
 /* One mail transaction. Its buffers are kept for the next one. */
 struct transaction {
