@@ -87,7 +87,10 @@ def missing():
 
 
 class Postfix:
-    def __init__(self, relay, user, password):
+    """`settings` are more lines of main.cf, the last of a name counts; `services`
+    of master.cf."""
+
+    def __init__(self, relay, user, password, settings="", services=""):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="postfix-"))
         self.dir.chmod(0o755)
         self.port = free_port()
@@ -98,8 +101,8 @@ class Postfix:
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
         values = dict(dir=self.dir, daemons=daemons.decode().strip(), relay=relay, user=user,
                       password=password, port=self.port)
-        (self.dir / "conf/main.cf").write_text(MAIN.format(**values))
-        (self.dir / "conf/master.cf").write_text(MASTER.format(**values))
+        (self.dir / "conf/main.cf").write_text(MAIN.format(**values) + settings)
+        (self.dir / "conf/master.cf").write_text(MASTER.format(**values) + services)
         try:
             self._postfix("start", check=True)
             wait_until(lambda: connectable(self.port), 15, "Postfix")
