@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "conf/yaml.h"
+#include "conf/tree.h"
 
-bool yaml_looks_like_json(struct slice text)
+bool tree_looks_like_json(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] == '{' || text.ptr[i] == '[')
@@ -53,7 +53,7 @@ static size_t copy_escape(struct slice text, size_t at, char *out, size_t *len)
     return rest;
 }
 
-char *yaml_from_json(struct slice text, size_t *len)
+char *tree_from_json(struct slice text, size_t *len)
 {
     char *out = malloc(text.len + 1); /* never longer: 12 octets become 10 */
     bool quoted = false;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "conf/options.h"
-#include "conf/yaml.h"
+#include "conf/tree.h"
 
 /* Each of them in each provider. */
 #define HITS_MAX 1024
@@ -385,7 +385,7 @@ struct conf *conf_parse(struct slice text, const char *name, struct conf_notes *
                         struct reason *why)
 {
     struct loader loader = {.name = name, .notes = notes, .why = why};
-    struct node *root = yaml_read(text, name, why);
+    struct node *root = tree_read(text, name, why);
 
     if (!root)
         return NULL;
@@ -400,7 +400,7 @@ struct conf *conf_parse(struct slice text, const char *name, struct conf_notes *
     return loader.conf;
 }
 
-/* Reads at most one octet more than is allowed, for yaml_read to refuse. */
+/* Reads at most one octet more than is allowed, for tree_read to refuse. */
 static ssize_t read_file(int fd, char *memory, size_t cap)
 {
     size_t len = 0;
@@ -420,9 +420,9 @@ static ssize_t read_file(int fd, char *memory, size_t cap)
 
 struct conf *conf_load(const char *path, struct conf_notes *notes, struct reason *why)
 {
-    char *memory = malloc(YAML_BYTES_MAX + 1);
+    char *memory = malloc(TREE_BYTES_MAX + 1);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t len = memory && fd >= 0 ? read_file(fd, memory, YAML_BYTES_MAX + 1) : -1;
+    ssize_t len = memory && fd >= 0 ? read_file(fd, memory, TREE_BYTES_MAX + 1) : -1;
     struct conf *conf = NULL;
 
     if (len >= 0)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "conf/yaml.h"
+#include "conf/tree.h"
 #include "conf_check.h"
 
 /* --- what is accepted ------------------------------------------------------ */
@@ -180,23 +180,23 @@ static void faults_are_named(void **state)
 
 static void size_is_bounded(void **state)
 {
-    char *text = malloc(YAML_BYTES_MAX + 1);
+    char *text = malloc(TREE_BYTES_MAX + 1);
     struct reason why;
     struct conf *conf;
 
     (void)state;
-    memset(text, '#', YAML_BYTES_MAX + 1);
-    conf = conf_parse((struct slice){text, YAML_BYTES_MAX}, "file", NULL, &why);
+    memset(text, '#', TREE_BYTES_MAX + 1);
+    conf = conf_parse((struct slice){text, TREE_BYTES_MAX}, "file", NULL, &why);
     assert_non_null(conf);
     conf_free(conf);
-    assert_null(conf_parse((struct slice){text, YAML_BYTES_MAX + 1}, "file", NULL, &why));
+    assert_null(conf_parse((struct slice){text, TREE_BYTES_MAX + 1}, "file", NULL, &why));
     assert_non_null(strstr(why.text, "1 MiB"));
     free(text);
 }
 
 static void values_are_bounded(void **state)
 {
-    size_t cap = 3 * YAML_NODES_MAX + 64;
+    size_t cap = 3 * TREE_NODES_MAX + 64;
     char *memory = malloc(cap);
     struct reason why;
     struct text text;
@@ -204,7 +204,7 @@ static void values_are_bounded(void **state)
     (void)state;
     text_init(&text, memory, cap);
     text_add_str(&text, "_a: [");
-    for (int i = 0; i < YAML_NODES_MAX; i++)
+    for (int i = 0; i < TREE_NODES_MAX; i++)
         text_add_str(&text, "1,");
     text_add_str(&text, "]\n");
     assert_null(parse(memory, NULL, &why));

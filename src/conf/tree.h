@@ -11,9 +11,9 @@
 
 #include "base/str.h"
 
-#define YAML_BYTES_MAX (1u << 20)
-#define YAML_DEPTH_MAX 16
-#define YAML_NODES_MAX 20000
+#define TREE_BYTES_MAX (1u << 20)
+#define TREE_DEPTH_MAX 16
+#define TREE_NODES_MAX 20000
 
 enum node_kind { NODE_SCALAR, NODE_MAP, NODE_LIST };
 
@@ -29,7 +29,7 @@ struct node {
 
 /* The document, an empty mapping when there is none; node_free frees. NULL and
  * a reason "NAME:LINE: ..." when the text is not what we read. */
-struct node *yaml_read(struct slice text, const char *name, struct reason *why);
+struct node *tree_read(struct slice text, const char *name, struct reason *why);
 void node_free(struct node *node);
 
 /* null, ~ or nothing: as if the key were not there. */
@@ -38,5 +38,5 @@ bool node_is_null(const struct node *node);
 /* JSON is YAML but for tabs between tokens and surrogate pairs in escapes;
  * this writes the text with blanks and \U escapes instead, lines unchanged.
  * malloc'd; NULL when memory is out. */
-char *yaml_from_json(struct slice text, size_t *len);
-bool yaml_looks_like_json(struct slice text);
+char *tree_from_json(struct slice text, size_t *len);
+bool tree_looks_like_json(struct slice text);

@@ -1,4 +1,4 @@
-#include "conf/yaml.h"
+#include "conf/tree.h"
 
 #include <stdlib.h>
 #include <yaml.h>
@@ -166,9 +166,9 @@ static bool fill_node(struct reader *reader, const yaml_event_t *event, struct n
 
     if (fault)
         return refuse(reader, &event->start_mark, fault);
-    if (depth > YAML_DEPTH_MAX || ++reader->nodes > YAML_NODES_MAX)
+    if (depth > TREE_DEPTH_MAX || ++reader->nodes > TREE_NODES_MAX)
         return refuse(reader, &event->start_mark,
-                      depth > YAML_DEPTH_MAX ? "nested too deeply" : "too many values");
+                      depth > TREE_DEPTH_MAX ? "nested too deeply" : "too many values");
     if (event->type == YAML_SCALAR_EVENT) {
         node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
         node->value = copy_scalar(reader, event);
@@ -257,19 +257,19 @@ static struct node *read_text(struct reader *reader, struct slice text)
     return root;
 }
 
-struct node *yaml_read(struct slice text, const char *name, struct reason *why)
+struct node *tree_read(struct slice text, const char *name, struct reason *why)
 {
     struct reader reader = {.name = name, .why = why};
     struct node *root;
     char *json;
 
-    if (text.len > YAML_BYTES_MAX) {
+    if (text.len > TREE_BYTES_MAX) {
         reason_set(why, "%s: larger than 1 MiB", name);
         return NULL;
     }
-    if (!yaml_looks_like_json(text))
+    if (!tree_looks_like_json(text))
         return read_text(&reader, text.ptr ? text : SLICE(""));
-    json = yaml_from_json(text, &text.len);
+    json = tree_from_json(text, &text.len);
     if (!json) {
         reason_set(why, "out of memory");
         return NULL;
