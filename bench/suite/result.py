@@ -1,0 +1,110 @@
+"""Figures: a row for each, the table, the JSON."""
+import json
+import statistics
+import sys
+import time
+
+
+class Skip(Exception):
+    """A part cannot run here; the text says what is missing."""
+
+
+class Report:
+    def __init__(self, options, machine):
+        self.runs, self.seconds = options.runs, options.seconds
+        self.machine = machine
+        self.rows, self.skipped, self.notes = [], [], []
+
+    def run(self, name, measure):
+        began = time.monotonic()
+        say("%s ..." % name)
+        try:
+            measure(self)
+        except Skip as why:
+            self.skipped.append({"part": name, "why": str(why)})
+            say("skipped: %s: %s" % (name, why))
+            return
+        say("%s: %.0f s" % (name, time.monotonic() - began))
+
+    def skip(self, part, why):
+        """One figure of a part that goes on without it."""
+        self.skipped.append({"part": part, "why": why})
+        say("skipped: %s: %s" % (part, why))
+
+    def add(self, group, name, runs, unit, reference=None, reference_runs=None, goal=None,
+            note=None):
+        """`runs`: the values, or one. `reference`: what they are compared with.
+        `goal`: (most, "of what") for the ratio if there is a reference, else for
+        the value."""
+        value, against = median(runs), median(reference_runs)
+        ratio = value / against if against else None
+        judged = value if ratio is None else ratio
+        row = {"group": group, "name": name, "value": value, "unit": unit, "runs": listed(runs),
+               "reference": reference, "reference_value": against,
+               "reference_runs": listed(reference_runs), "ratio": ratio, "goal": goal,
+               "met": None if goal is None else judged <= goal, "note": note}
+        self.rows.append(row)
+        return row
+
+    def print_table(self):
+        print("\n%s, %d of its CPUs, Linux %s, %s; medians of %d runs" % (
+            self.machine["cpu"], self.machine["cores"], self.machine["kernel"],
+            self.machine["openssl"], self.runs))
+        group = None
+        for row in self.rows:
+            if row["group"] != group:
+                group = row["group"]
+                print("\n%s" % group)
+            print("  " + format_row(row))
+        for skipped in self.skipped:
+            print("\nskipped: %(part)s: %(why)s" % skipped)
+        sys.stdout.flush()
+
+    def write(self, path):
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump({"machine": self.machine, "runs": self.runs, "seconds": self.seconds,
+                       "rows": self.rows, "skipped": self.skipped}, out, indent=1)
+            out.write("\n")
+        print("\nwritten: %s" % path)
+
+
+def format_row(row):
+    text = "%-50s %12s %-6s" % (row["name"], number(row["value"]), row["unit"])
+    if row["ratio"] is not None:
+        text += " %6.2f x %s (%s)" % (row["ratio"], row["reference"], number(row["reference_value"]))
+    if row["goal"] is not None:
+        text += "; goal %s%g: %s" % ("" if row["ratio"] is None else "x ", row["goal"],
+                                     "met" if row["met"] else "MISSED")
+    if row["note"]:
+        text += "; " + row["note"]
+    return text.rstrip()
+
+
+def number(value):
+    if value is None:
+        return "-"
+    return "%.0f" % value if abs(value) >= 1000 else "%.1f" % value if abs(value) >= 100 else \
+        "%.2f" % value
+
+
+def listed(values):
+    return values if values is None or isinstance(values, list) else [values]
+
+
+def median(values):
+    if values is None:
+        return None
+    return statistics.median(values) if isinstance(values, list) else values
+
+
+def alternate(runs, variants):
+    """Runs each variant in turn, `runs` times; a list of results for each name."""
+    results = {name: [] for name in variants}
+    for _ in range(runs):
+        for name, variant in variants.items():
+            results[name].append(variant())
+    return results
+
+
+def say(text):
+    print("bench: " + text, file=sys.stderr, flush=True)
