@@ -63,6 +63,7 @@ static void take_defaults(struct account_record *record, const struct conf *conf
     record->refresh_ahead_ms = provider->refresh_ahead_ms;
     record->retry_max_delay_ms = provider->retry_max_delay_ms;
     record->retry_backoff = provider->retry_backoff;
+    record->retry_max_attempts = provider->retry_max_attempts;
 }
 
 /* What the provider's row gives where the record says nothing. */
@@ -309,5 +310,6 @@ bool record_same(const struct account_record *a, const struct account_record *b)
            a->max_messages_per_connection == b->max_messages_per_connection &&
            a->max_age_ms == b->max_age_ms && a->idle_ms == b->idle_ms &&
            a->refresh_ahead_ms == b->refresh_ahead_ms &&
-           a->retry_max_delay_ms == b->retry_max_delay_ms && a->retry_backoff == b->retry_backoff;
+           a->retry_max_delay_ms == b->retry_max_delay_ms && a->retry_backoff == b->retry_backoff &&
+           a->retry_max_attempts == b->retry_max_attempts;
 }

@@ -31,7 +31,7 @@ struct field {
     const char *(*check)(const char *text);
     const char *const *names;
     const struct field *group; /* ends with a NULL key */
-    double max;
+    double min, max;
 };
 
 #define AT(member) offsetof(struct account_record, member)
@@ -45,8 +45,8 @@ static const char *const mechanism_names[] = {"auto", "xoauth2", "oauthbearer", 
 static const char *const bdat_names[] = {"auto", "on", "off", NULL};
 
 static const struct field pool_fields[] = {
-    {"max_connections_per_account", COUNT, AT(max_connections), .max = 10000},
-    {"max_messages_per_connection", COUNT, AT(max_messages_per_connection), .max = 1e6},
+    {"max_connections_per_account", COUNT, AT(max_connections), .min = 1, .max = 10000},
+    {"max_messages_per_connection", COUNT, AT(max_messages_per_connection), .min = 1, .max = 1e6},
     {"connection_max_age_seconds", SECONDS, AT(max_age_ms), .max = 86400},
     {"connection_idle_timeout_seconds", SECONDS, AT(idle_ms), .max = 86400},
     {"connection_acquire_timeout_seconds", NUMBER},
@@ -65,8 +65,8 @@ static const struct field rate_fields[] = {{"enabled", ANYTHING},
                                            {"burst_size", NUMBER},
                                            END_OF_FIELDS};
 static const struct field retry_fields[] = {
-    {"max_attempts", NUMBER},
-    {"backoff_factor", FACTOR, AT(retry_backoff), .max = 10},
+    {"max_attempts", COUNT, AT(retry_max_attempts), .max = 100},
+    {"backoff_factor", FACTOR, AT(retry_backoff), .min = 1, .max = 10},
     {"max_delay_seconds", SECONDS, AT(retry_max_delay_ms), .max = 3600},
     {"jitter_enabled", ANYTHING},
     END_OF_FIELDS};
@@ -96,7 +96,7 @@ static const struct field fields[] = {
     {"tenant", TEXT, AT(tenant), 0, check_tenant},
     {"extra", FORM, AT(extra), SECRET},
     {"disabled", FLAG, AT(disabled)},
-    {"max_concurrent_messages", COUNT, AT(max_concurrent), .max = 10000},
+    {"max_concurrent_messages", COUNT, AT(max_concurrent), .min = 1, .max = 10000},
     {"max_messages_per_hour", NUMBER},
     {"connection_settings", GROUP, .group = pool_fields},
     {"rate_limiting", GROUP, .group = rate_fields},
@@ -188,8 +188,8 @@ static bool read_choice(const struct field *field, const json_t *value, void *at
 static bool read_number(const struct field *field, const json_t *value, void *at,
                         struct reason *why)
 {
-    double low = field->kind == SECONDS || field->kind == NUMBER ? 0 : 1;
-    double number = json_number_value(value), max = field->kind == NUMBER ? 1e15 : field->max;
+    double number = json_number_value(value), low = field->min;
+    double max = field->kind == NUMBER ? 1e15 : field->max;
     char wants[96];
 
     snprintf(wants, sizeof(wants), "a %s from %.0f to %.0f",

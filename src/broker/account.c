@@ -1,0 +1,105 @@
+#include "broker/account.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "broker/registry.h"
+#include "broker/tell.h"
+
+static void on_hold_end(struct timer *timer)
+{
+    struct account *account = container_of(timer, struct account, hold_timer);
+
+    account_hold(account, HOLD_PROVIDER, ACCOUNT_ACTIVE, 0, NULL);
+}
+
+struct account *account_new(struct registry *registry, struct account_record *record)
+{
+    struct account *account = calloc(1, sizeof(*account));
+
+    if (!account)
+        return NULL;
+    account->registry = registry;
+    account->record = record;
+    timer_init(&account->hold_timer, on_hold_end);
+    return account;
+}
+
+void account_free(struct account *account)
+{
+    loop_timer_cancel(account->registry->loop, &account->hold_timer);
+    for (size_t i = 0; i < HOLDS; i++)
+        free(account->holds[i].text);
+    record_free(account->record);
+    free(account);
+}
+
+/* States are numbered by weight; of two equal ones the longer counts, and 0 is
+ * for ever. */
+static bool is_worse(const struct hold *a, const struct hold *b)
+{
+    if (a->state != b->state)
+        return a->state > b->state;
+    return b->until_wall_ms && (!a->until_wall_ms || a->until_wall_ms > b->until_wall_ms);
+}
+
+static enum hold_by find_worst(const struct account *account)
+{
+    size_t worst = 0;
+
+    for (size_t i = 1; i < HOLDS; i++) {
+        if (is_worse(&account->holds[i], &account->holds[worst]))
+            worst = i;
+    }
+    return (enum hold_by)worst;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+static void log_change(const struct account *account, enum account_state from)
+{
+    const struct hold *hold = account_worst(account);
+    enum log_level level = hold->state >= ACCOUNT_NEEDS_CONSENT && hold->state != ACCOUNT_DISABLED
+                               ? LOG_WARN
+                               : LOG_INFO;
+
+    log_event(level, "account_state", log_s("account", account->record->id),
+              log_s("email", account->record->email), log_s("from", account_state_names[from]),
+              log_s("to", account_state_names[hold->state]), log_u("until", hold->until_wall_ms),
+              log_s("text", hold->text));
+}
+
+static void arm_timer(struct account *account, const struct hold *hold)
+{
+    struct loop *loop = account->registry->loop;
+    uint64_t now = clock_wall_ms();
+
+    loop_timer_cancel(loop, &account->hold_timer);
+    if (hold->state != ACCOUNT_ACTIVE && hold->until_wall_ms)
+        loop_timer_set(loop, &account->hold_timer,
+                       hold->until_wall_ms > now ? hold->until_wall_ms - now : 0);
+}
+
+void account_hold(struct account *account, enum hold_by by, enum account_state state,
+                  uint64_t until_wall_ms, const char *text)
+{
+    enum account_state from = account_state(account);
+    struct hold *hold = &account->holds[by];
+    enum hold_by was_worst = account->worst;
+
+    if (hold->state == state && hold->until_wall_ms == until_wall_ms && same_text(hold->text, text))
+        return;
+    free(hold->text);
+    *hold = (struct hold){state, until_wall_ms, text ? slice_dup(slice_of(text)) : NULL};
+    if (by == HOLD_PROVIDER)
+        arm_timer(account, hold);
+    account->worst = find_worst(account);
+    if (account_state(account) != from)
+        log_change(account, from);
+    if (account->worst == by || account->worst != was_worst)
+        tell_state(account);
+}

@@ -1,0 +1,59 @@
+/* An account as the broker keeps it: the operator's record, the token, and
+ * why it cannot send, if it cannot.
+ *
+ * Three parties can hold an account back: the operator, the provider (as the
+ * relay hears it), and the token endpoint. Each has its own hold, so that a
+ * fresh token does not end a quota's pause; the account's state is the worst
+ * of them. Only account_hold changes a state.
+ */
+#pragma once
+
+#include <uthash.h>
+
+#include "broker/oauth/token.h"
+#include "broker/store/record.h"
+#include "ipc/ipc.h"
+#include "net/timer.h"
+
+enum hold_by { HOLD_OPERATOR, HOLD_PROVIDER, HOLD_TOKEN, HOLDS };
+
+struct hold {
+    enum account_state state; /* ACCOUNT_ACTIVE: none */
+    uint64_t until_wall_ms;   /* 0: until it is lifted */
+    char *text;               /* NULL: none */
+};
+
+struct registry;
+
+struct account {
+    UT_hash_handle by_id, by_login;
+    struct registry *registry;
+    struct account_record *record;
+    uint64_t generation; /* see ipc.h */
+    bool in_relay;       /* the relay knows it and is kept informed */
+    bool listed;         /* during a reload: the store still has it */
+    struct hold holds[HOLDS];
+    enum hold_by worst;      /* whose hold is the account's state */
+    struct timer hold_timer; /* ends the provider's hold */
+    struct token token;
+};
+
+static inline enum account_state account_state(const struct account *account)
+{
+    return account->holds[account->worst].state;
+}
+
+static inline const struct hold *account_worst(const struct account *account)
+{
+    return &account->holds[account->worst];
+}
+
+/* NULL when memory is out; the record then stays the caller's. */
+struct account *account_new(struct registry *registry, struct account_record *record);
+void account_free(struct account *account);
+
+/* Sets or (ACCOUNT_ACTIVE) lifts one party's hold; logs when the account's
+ * state changes and tells the relay. A provider's hold with a time ends by
+ * itself. */
+void account_hold(struct account *account, enum hold_by by, enum account_state state,
+                  uint64_t until_wall_ms, const char *text);

@@ -1,0 +1,376 @@
+#include "broker/broker.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "broker/notify.h"
+
+/* A relay that never becomes ready will not do so the fourth time. */
+#define FAILED_STARTS_MAX 3
+/* Behind drain_ms: for the relay to say so, and for tokens to be saved. */
+#define DRAIN_GRACE_MS 2000
+#define END_STEP_MS 50
+
+static const int signal_numbers[BROKER_SIGNALS] = {SIGHUP, SIGTERM, SIGINT};
+
+/* --- what works with the setup --------------------------------------------- */
+
+static struct http_settings http_settings_of(const struct setup *setup)
+{
+    const struct conf *conf = setup->conf;
+    struct http_settings settings = {.timeout_ms = conf->oauth_timeout_ms,
+                                     .connect_ms = conf->oauth_connect_ms,
+                                     .connections = conf->oauth_connections,
+                                     .connections_per_host = conf->oauth_connections_per_host};
+
+    slice_copy(slice_of(setup->ca_path), settings.ca_file, sizeof(settings.ca_file));
+    return settings;
+}
+
+void broker_use_setup(struct broker *broker)
+{
+    const struct conf *conf = broker->setup->conf;
+    struct http_settings settings = http_settings_of(broker->setup);
+
+    log_set_level(conf->log_level);
+    log_set_format(conf->log_format);
+    http_configure(broker->http, &settings);
+    resolver_configure(broker->resolver, conf->dns_ttl_max_ms, conf->use_ipv6);
+    broker->tokens.conf = conf;
+    broker->registry.conf = conf;
+}
+
+void broker_send_config(struct broker *broker)
+{
+    const struct setup *setup = broker->setup;
+    struct ipc_message message = {.type = IPC_CONFIG};
+    size_t len;
+    char *options;
+
+    if (!broker->registry.link)
+        return;
+    options = conf_write(setup->conf, &len);
+    message.u.config = (struct ipc_config){{options, len},
+                                           {setup->ca_pem, setup->ca_len},
+                                           {setup->cert_pem, setup->cert_len},
+                                           {setup->key_pem, setup->key_len}};
+    if (options)
+        relay_link_send(broker->registry.link, &message);
+    else
+        broker_protocol_error(broker, "out of memory for the configuration");
+    free(options);
+}
+
+/* --- the relay's life ------------------------------------------------------- */
+
+static void send_listeners(struct broker *broker, struct relay_link *link)
+{
+    for (size_t i = 0; i < broker->listeners.count; i++) {
+        const struct listener_socket *socket = &broker->listeners.sockets[i];
+        struct ipc_message message = {.type = IPC_LISTENER};
+
+        message.u.listener =
+            (struct ipc_listener){relay_process_listener_fd(i), socket->worker,
+                                  (uint32_t)socket->tls, slice_of(socket->address)};
+        relay_link_send(link, &message);
+    }
+}
+
+static void on_relay_started(void *owner, struct relay_link *link)
+{
+    struct broker *broker = owner;
+    struct ipc_message start = {.type = IPC_START};
+
+    registry_relay_started(&broker->registry, link);
+    broker_send_config(broker);
+    send_listeners(broker, link);
+    relay_link_send(link, &start);
+}
+
+static void on_relay_message(void *owner, const struct ipc_message *message)
+{
+    requests_take(owner, message);
+}
+
+static void on_relay_lost(void *owner)
+{
+    struct broker *broker = owner;
+
+    registry_relay_gone(&broker->registry);
+    /* Its questions die with it: their numbers mean nothing to the next one. */
+    resolver_forget_all(broker->resolver);
+    passwords_forget_all(broker->passwords);
+}
+
+static void maybe_end(struct broker *broker);
+
+static void on_relay_exited(void *owner, bool ready)
+{
+    struct broker *broker = owner;
+
+    if (broker->draining) {
+        broker->drained = true;
+        maybe_end(broker);
+    } else if (!ready && !broker->ready && ++broker->failed_starts >= FAILED_STARTS_MAX) {
+        broker_fail(broker, "relay", "the relay process ends before it is ready");
+    }
+}
+
+static const struct relay_process_events relay_events = {on_relay_started, on_relay_message,
+                                                         on_relay_lost, on_relay_exited};
+
+void broker_protocol_error(struct broker *broker, const char *what)
+{
+    log_event(LOG_ERROR, "relay_protocol_error", log_s("message", what));
+    relay_process_kill(broker->process);
+}
+
+void broker_announce(struct broker *broker)
+{
+    char addresses[1024], status[1152];
+
+    if (!broker->ready)
+        return;
+    listeners_format(&broker->listeners, addresses, sizeof(addresses));
+    snprintf(status, sizeof(status), "relaying for %zu accounts on %s",
+             registry_count(&broker->registry), addresses);
+    notify_ready(status);
+}
+
+void broker_relay_ready(struct broker *broker)
+{
+    char addresses[1024];
+
+    relay_process_ready(broker->process);
+    if (broker->ready) {
+        log_event(LOG_INFO, "relay_ready",
+                  log_u("restarts", relay_process_restarts(broker->process)));
+        return;
+    }
+    broker->ready = true;
+    listeners_format(&broker->listeners, addresses, sizeof(addresses));
+    log_event(LOG_INFO, "ready", log_s("listeners", addresses),
+              log_u("accounts", registry_count(&broker->registry)),
+              log_u("workers", broker->setup->conf->workers), log_s("version", BEARERD_VERSION));
+    broker_announce(broker);
+}
+
+/* --- start ------------------------------------------------------------------ */
+
+void broker_fail(struct broker *broker, const char *what, const char *why)
+{
+    log_event(LOG_ERROR, "start_failed", log_s("what", what), log_s("reason", why));
+    if (log_output_fd(broker->log) != STDERR_FILENO)
+        dprintf(STDERR_FILENO, "bearerd: %s: %s\n", what, why);
+    broker->status = 1;
+    if (broker->process)
+        relay_process_end(broker->process);
+    loop_stop(&broker->loop);
+}
+
+void broker_accounts_loaded(struct broker *broker)
+{
+    struct reason why;
+
+    if (!listeners_open(&broker->listeners, broker->setup->conf, &why)) {
+        broker_fail(broker, "listeners", why.text);
+        return;
+    }
+    broker->process = relay_process_new(&broker->loop, &broker->listeners,
+                                        log_output_fd(broker->log), &relay_events, broker);
+    if (!broker->process)
+        broker_fail(broker, "relay", "out of memory");
+    else if (!relay_process_start(broker->process, &why))
+        broker_fail(broker, "relay", why.text);
+}
+
+/* --- drain and end ----------------------------------------------------------- */
+
+/* The relay is gone; tokens that are under way are waited for, because an
+ * endpoint may have replaced a refresh token that nobody has stored yet. */
+static void maybe_end(struct broker *broker)
+{
+    if (!broker->drained || tokens_busy(&broker->tokens))
+        return;
+    loop_timer_cancel(&broker->loop, &broker->drain_timer);
+    loop_stop(&broker->loop);
+}
+
+static void on_end_step(struct timer *timer)
+{
+    struct broker *broker = container_of(timer, struct broker, drain_timer);
+
+    if (loop_now(&broker->loop) >= broker->end_by && broker->drained) {
+        log_event(LOG_WARN, "end_without_tokens");
+        loop_stop(&broker->loop);
+        return;
+    }
+    if (loop_now(&broker->loop) >= broker->drain_by)
+        relay_process_kill(broker->process);
+    loop_timer_set(&broker->loop, &broker->drain_timer, END_STEP_MS);
+    maybe_end(broker);
+}
+
+void broker_relay_drained(struct broker *broker)
+{
+    if (!broker->draining) {
+        broker_protocol_error(broker, "drained");
+        return;
+    }
+    /* It ends by itself now, and soon. */
+    broker->drain_by = loop_now(&broker->loop) + DRAIN_GRACE_MS;
+}
+
+static void drain(struct broker *broker)
+{
+    struct ipc_message message = {.type = IPC_DRAIN};
+    const struct conf *conf = broker->setup->conf;
+
+    log_event(LOG_INFO, "draining", log_u("drain_ms", conf->drain_ms));
+    notify_stopping();
+    broker->draining = true;
+    tokens_save_again(&broker->tokens);
+    listeners_close(&broker->listeners);
+    if (broker->process)
+        relay_process_end(broker->process);
+    broker->drained = !broker->process || !relay_process_runs(broker->process);
+    if (broker->registry.link)
+        relay_link_send(broker->registry.link, &message);
+    broker->drain_by = loop_now(&broker->loop) + conf->drain_ms + DRAIN_GRACE_MS;
+    broker->end_by = broker->drain_by + conf->oauth_timeout_ms;
+    loop_timer_set(&broker->loop, &broker->drain_timer, END_STEP_MS);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct broker *broker = handle->data;
+
+    if (number == SIGHUP) {
+        reload_begin(broker);
+    } else if (!broker->draining) {
+        drain(broker);
+    } else {
+        log_event(LOG_WARN, "ended_at_once", log_i("signal", number));
+        broker->status = 1;
+        loop_stop(&broker->loop);
+    }
+}
+
+/* --- building and taking down ------------------------------------------------ */
+
+static void on_watchdog(struct timer *timer)
+{
+    struct broker *broker = container_of(timer, struct broker, watchdog);
+
+    notify_alive();
+    loop_timer_set(&broker->loop, &broker->watchdog, notify_watchdog_ms());
+}
+
+static void on_store_changed(struct tokens *tokens)
+{
+    reload_accounts(container_of(tokens, struct broker, tokens));
+}
+
+static void watch_signals(struct broker *broker)
+{
+    for (size_t i = 0; i < BROKER_SIGNALS; i++) {
+        uv_signal_init(&broker->loop.uv, &broker->signals[i]);
+        broker->signals[i].data = broker;
+        uv_signal_start(&broker->signals[i], on_signal, signal_numbers[i]);
+    }
+}
+
+static bool build(struct broker *broker, struct reason *why)
+{
+    struct http_settings settings = http_settings_of(broker->setup);
+
+    if (!loop_init(&broker->loop, why) || !mailbox_init(&broker->mailbox, &broker->loop, why))
+        return false;
+    broker->http = http_new(&broker->loop, &settings, why);
+    broker->resolver = broker->http ? resolver_new(&broker->loop, why) : NULL;
+    if (!broker->resolver)
+        return false;
+    broker->passwords = passwords_new(&broker->loop);
+    if (!broker->passwords)
+        return reason_set(why, "out of memory");
+    broker->store = store_open(broker->accounts_path, &broker->mailbox, why);
+    if (!broker->store)
+        return false;
+    tokens_init(&broker->tokens, &broker->loop, broker->http, broker->store);
+    broker->tokens.store_changed = on_store_changed;
+    registry_init(&broker->registry, &broker->loop);
+    broker->registry.tokens = &broker->tokens;
+    timer_init(&broker->drain_timer, on_end_step);
+    timer_init(&broker->watchdog, on_watchdog);
+    if (notify_watchdog_ms())
+        loop_timer_set(&broker->loop, &broker->watchdog, notify_watchdog_ms());
+    broker_use_setup(broker);
+    watch_signals(broker);
+    return true;
+}
+
+/* The store first: its last answers concern accounts that must still exist. */
+static void take_down(struct broker *broker)
+{
+    tokens_stop(&broker->tokens);
+    relay_process_free(broker->process);
+    broker->process = NULL;
+    broker->store->ops->close(broker->store);
+    mailbox_close(&broker->mailbox);
+    registry_clear(&broker->registry);
+    http_free(broker->http);
+    resolver_free(broker->resolver);
+    passwords_free(broker->passwords);
+    for (size_t i = 0; i < BROKER_SIGNALS; i++)
+        uv_close((uv_handle_t *)&broker->signals[i], NULL);
+    listeners_close(&broker->listeners);
+    loop_close(&broker->loop);
+    setup_free(broker->next_setup);
+}
+
+static int run(struct broker *broker)
+{
+    struct reason why;
+
+    if (!build(broker, &why)) {
+        log_event(LOG_ERROR, "start_failed", log_s("reason", why.text));
+        return 1;
+    }
+    reload_first_accounts(broker);
+    loop_run(&broker->loop);
+    take_down(broker);
+    log_event(LOG_INFO, "ended", log_i("status", broker->status));
+    return broker->status;
+}
+
+int broker_main(const struct cli *cli)
+{
+    struct broker *broker = calloc(1, sizeof(*broker));
+    struct conf_notes notes = {NULL, 0, 0};
+    struct reason why = {"out of memory"};
+    int status = 1;
+
+    if (broker) {
+        broker->cli = cli;
+        broker->setup = setup_load(cli, &notes, &why);
+    }
+    if (!broker || !broker->setup ||
+        !cli_find_accounts(cli, broker->accounts_path, sizeof(broker->accounts_path), &why) ||
+        !(broker->log = log_output_open(broker->setup->conf, &why))) {
+        dprintf(STDERR_FILENO, "bearerd: %s\n", why.text);
+    } else {
+        log_set_level(broker->setup->conf->log_level);
+        log_start(log_output_fd(broker->log), "broker", broker->setup->conf->log_format);
+        reload_log_notes(&notes);
+        status = run(broker);
+        log_stop();
+        log_output_close(broker->log);
+    }
+    conf_notes_clear(&notes);
+    if (broker)
+        setup_free(broker->setup);
+    free(broker);
+    return status;
+}

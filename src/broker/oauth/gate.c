@@ -1,0 +1,185 @@
+#include "broker/oauth/gate.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#include "broker/account.h"
+
+/* How long others wait for a probe's answer before they look again. */
+#define PROBE_WAIT_MS 2000
+
+static const struct {
+    enum account_state state;
+    unsigned failures; /* that close it */
+    uint64_t probe_ms, probe_max_ms;
+} kinds[GATES] = {
+    [GATE_ENDPOINT] = {ACCOUNT_THROTTLED, 8, 1000, 30000},
+    [GATE_APP] = {ACCOUNT_MISCONFIGURED, 2, 300000, 3600000},
+};
+
+enum account_state gate_state(enum gate_kind kind)
+{
+    return kinds[kind].state;
+}
+
+static void add_key(crypto_generichash_state *hash, struct slice text)
+{
+    uint64_t len = text.len; /* so that no two lists of texts look alike */
+
+    crypto_generichash_update(hash, (const unsigned char *)&len, sizeof(len));
+    crypto_generichash_update(hash, (const unsigned char *)text.ptr, text.len);
+}
+
+/* "https://host:port" of a URL. */
+static struct slice origin_of(const char *url)
+{
+    size_t scheme = strlen("https://");
+
+    if (strlen(url) < scheme)
+        return slice_of(url);
+    return (struct slice){url, scheme + strcspn(url + scheme, "/?")};
+}
+
+static void make_key(enum gate_kind kind, const struct account_record *record,
+                     unsigned char key[GATE_KEY_BYTES])
+{
+    crypto_generichash_state hash;
+
+    crypto_generichash_init(&hash, NULL, 0, GATE_KEY_BYTES);
+    if (kind == GATE_ENDPOINT) {
+        add_key(&hash, origin_of(record->token_url));
+    } else {
+        add_key(&hash, slice_of(record->token_url));
+        add_key(&hash, slice_of(record->client_id));
+        add_key(&hash, slice_of(record->client_secret));
+        add_key(&hash, slice_of(record->scope));
+        add_key(&hash, slice_of(record->extra));
+    }
+    crypto_generichash_final(&hash, key, GATE_KEY_BYTES);
+}
+
+static struct gate *find_or_make(struct tokens *tokens, enum gate_kind kind,
+                                 const struct account_record *record)
+{
+    unsigned char key[GATE_KEY_BYTES];
+    struct gate *gate;
+
+    make_key(kind, record, key);
+    HASH_FIND(hh, tokens->gates[kind], key, GATE_KEY_BYTES, gate);
+    if (gate)
+        return gate;
+    gate = calloc(1, sizeof(*gate));
+    if (!gate)
+        return NULL;
+    gate->kind = kind;
+    memcpy(gate->key, key, GATE_KEY_BYTES);
+    list_init(&gate->accounts);
+    HASH_ADD(hh, tokens->gates[kind], key, GATE_KEY_BYTES, gate);
+    return gate;
+}
+
+bool gates_join(struct tokens *tokens, struct account *account)
+{
+    for (size_t kind = 0; kind < GATES; kind++) {
+        struct gate *gate = find_or_make(tokens, (enum gate_kind)kind, account->record);
+
+        if (!gate) {
+            gates_leave(tokens, account);
+            return false;
+        }
+        account->token.gates[kind] = gate;
+        list_push_tail(&gate->accounts, &account->token.gate_nodes[kind]);
+    }
+    return true;
+}
+
+static void leave(struct tokens *tokens, struct gate *gate, struct account *account)
+{
+    account->token.gates[gate->kind] = NULL;
+    list_remove(&gate->accounts, &account->token.gate_nodes[gate->kind]);
+    if (gate->witness == account)
+        gate->witness = NULL;
+    gate_untold(gate, account);
+    if (!list_empty(&gate->accounts))
+        return;
+    HASH_DEL(tokens->gates[gate->kind], gate);
+    free(gate);
+}
+
+void gates_leave(struct tokens *tokens, struct account *account)
+{
+    for (size_t kind = 0; kind < GATES; kind++) {
+        if (account->token.gates[kind])
+            leave(tokens, account->token.gates[kind], account);
+    }
+}
+
+static bool may_ask(const struct gate *gate, const struct account *account, uint64_t now_ms,
+                    uint64_t *wait_ms)
+{
+    if (!gate->closed)
+        return true;
+    *wait_ms = PROBE_WAIT_MS;
+    if (now_ms < gate->next_probe_ms)
+        *wait_ms = gate->next_probe_ms - now_ms;
+    return now_ms >= gate->next_probe_ms && (!gate->prober || gate->prober == account);
+}
+
+struct gate *gates_ask(struct account *account, uint64_t now_ms, uint64_t *wait_ms)
+{
+    for (size_t kind = 0; kind < GATES; kind++) {
+        if (!may_ask(account->token.gates[kind], account, now_ms, wait_ms))
+            return account->token.gates[kind];
+    }
+    for (size_t kind = 0; kind < GATES; kind++) {
+        if (account->token.gates[kind]->closed)
+            account->token.gates[kind]->prober = account;
+    }
+    return NULL;
+}
+
+static uint64_t probe_delay(const struct gate *gate)
+{
+    uint64_t delay = kinds[gate->kind].probe_ms;
+
+    for (unsigned i = 0; i < gate->probes && delay < kinds[gate->kind].probe_max_ms; i++)
+        delay *= 2;
+    return delay < kinds[gate->kind].probe_max_ms ? delay : kinds[gate->kind].probe_max_ms;
+}
+
+bool gate_refused(struct gate *gate, struct account *account, uint64_t now_ms, const char *text)
+{
+    bool was_closed = gate->closed;
+
+    gate_untold(gate, account);
+    slice_copy(slice_of(text), gate->text, sizeof(gate->text));
+    gate->failures++;
+    gate->several = gate->several || (gate->witness && gate->witness != account);
+    gate->witness = account;
+    gate->closed = gate->closed || (gate->several && gate->failures >= kinds[gate->kind].failures);
+    if (!gate->closed)
+        return false;
+    /* Requests that were under way when it closed are no probes. */
+    if (!was_closed || now_ms >= gate->next_probe_ms) {
+        gate->next_probe_ms = now_ms + probe_delay(gate);
+        gate->probes++;
+    }
+    return !was_closed;
+}
+
+bool gate_accepted(struct gate *gate, struct account *account)
+{
+    bool was_closed = gate->closed;
+
+    gate_untold(gate, account);
+    gate->closed = gate->several = false;
+    gate->witness = NULL;
+    gate->failures = gate->probes = 0;
+    return was_closed;
+}
+
+void gate_untold(struct gate *gate, struct account *account)
+{
+    if (gate->prober == account)
+        gate->prober = NULL;
+}

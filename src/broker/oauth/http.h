@@ -1,0 +1,39 @@
+/* HTTPS requests to token endpoints: libcurl's multi interface on our loop.
+ *
+ * Connections are kept and shared (HTTP/2 where offered); TLS is always
+ * verified; redirects are refused, because a redirect would carry a refresh
+ * token to a place that nobody configured; proxies of the environment are not
+ * used, for the same reason.
+ */
+#pragma once
+
+#include "broker/oauth/response.h"
+#include "net/loop.h"
+
+struct http;
+struct http_request;
+
+struct http_settings {
+    char ca_file[1024]; /* "" curl's own default */
+    uint64_t timeout_ms, connect_ms;
+    uint32_t connections, connections_per_host;
+};
+
+/* `answer` is valid during the call; NULL when there was none, and `why` then
+ * says why. The request is gone after it. */
+typedef void http_done(void *owner, const struct oauth_answer *answer, const char *why);
+
+struct http *http_new(struct loop *loop, const struct http_settings *settings, struct reason *why);
+/* For requests begun from now on. */
+void http_configure(struct http *http, const struct http_settings *settings);
+/* Cancels what is running. The loop must run on for its handles to close; the
+ * memory goes with them. */
+void http_free(struct http *http);
+
+/* Sends a form; `body` is copied, and the copy wiped. `fresh`: on a connection of
+ * its own, because the one that would be shared may be the trouble. `done` is
+ * called later, never from inside. NULL when memory is out. */
+struct http_request *http_post(struct http *http, const char *url, struct slice body, bool fresh,
+                               http_done *done, void *owner);
+/* No callback follows. */
+void http_cancel(struct http_request *request);

@@ -1,0 +1,359 @@
+#include "broker/oauth/token.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "broker/oauth/grant.h"
+#include "broker/oauth/http.h"
+#include "broker/oauth/policy.h"
+#include "broker/oauth/token_private.h"
+#include "broker/tell.h"
+#include "broker/wipe.h"
+
+#define SPREAD_MAX_MS 300000 /* between the first requests of many new accounts */
+/* A token that ends so soon is no use to mail that waits. */
+#define WANTED_MARGIN_MS 5000
+
+static void on_due(struct timer *timer);
+static void pump(struct tokens *tokens);
+
+static struct account *account_of(struct token *token)
+{
+    return container_of(token, struct account, token);
+}
+
+uint64_t token_random(void)
+{
+    uint64_t number;
+
+    randombytes_buf(&number, sizeof(number));
+    return number;
+}
+
+void token_move(struct token *token, enum token_phase phase)
+{
+    struct tokens *tokens = token->tokens;
+
+    loop_timer_cancel(tokens->loop, &token->due);
+    list_remove(&tokens->phases[token->phase], &token->node);
+    token->phase = phase;
+    list_push_tail(&tokens->phases[phase], &token->node);
+}
+
+void token_rest(struct token *token, uint64_t delay_ms)
+{
+    token_move(token, TOKEN_RESTING);
+    loop_timer_set(token->tokens->loop, &token->due, delay_ms);
+}
+
+static void enqueue(struct token *token, bool urgent)
+{
+    token_move(token, urgent ? TOKEN_URGENT : TOKEN_QUEUED);
+    pump(token->tokens);
+}
+
+static void on_due(struct timer *timer)
+{
+    enqueue(container_of(timer, struct token, due), false);
+}
+
+void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, struct store *store)
+{
+    *tokens = (struct tokens){.loop = loop, .http = http, .store = store};
+    for (size_t i = 0; i < TOKEN_PHASES; i++)
+        list_init(&tokens->phases[i]);
+    saving_init(tokens);
+}
+
+void tokens_stop(struct tokens *tokens)
+{
+    tokens->stopping = true;
+}
+
+bool tokens_busy(const struct tokens *tokens)
+{
+    return tokens->phases[TOKEN_RUNNING].count || tokens->phases[TOKEN_SAVING].count ||
+           tokens->saves_running;
+}
+
+void tokens_spread(struct tokens *tokens, size_t count)
+{
+    uint64_t span = count > tokens->conf->oauth_concurrency ? count * SPREAD_MS : 0;
+    struct list_node *node;
+
+    if (span > SPREAD_MAX_MS)
+        span = SPREAD_MAX_MS;
+    while ((node = list_first(&tokens->phases[TOKEN_NEW]))) {
+        struct token *token = container_of(node, struct token, node);
+
+        if (span)
+            token_rest(token, policy_between(0, span, token_random()));
+        else
+            token_move(token, TOKEN_QUEUED);
+    }
+    pump(tokens);
+}
+
+bool token_init(struct tokens *tokens, struct account *account)
+{
+    struct token *token = &account->token;
+
+    *token = (struct token){.tokens = tokens};
+    timer_init(&token->due, on_due);
+    token->waits_for = GATES;
+    if (!gates_join(tokens, account))
+        return false;
+    token->phase = account->record->disabled ? TOKEN_OFF : TOKEN_NEW;
+    list_push_tail(&tokens->phases[token->phase], &token->node);
+    return true;
+}
+
+/* Everything that belongs to the old credentials. */
+static void forget(struct token *token)
+{
+    if (token->request)
+        http_cancel(token->request);
+    token->request = NULL;
+    saving_forget(token);
+    secret_free(&token->value);
+    free(token->down_text);
+    token->down_text = NULL;
+    token->failures = token->rejects = 0;
+    token->waits_for = GATES;
+    token->confirming = token->forced = false;
+    token->forced_serial = token->not_before = 0;
+}
+
+void token_clear(struct account *account)
+{
+    struct token *token = &account->token;
+    struct tokens *tokens = token->tokens;
+
+    forget(token);
+    gates_leave(tokens, account);
+    loop_timer_cancel(tokens->loop, &token->due);
+    list_remove(&tokens->phases[token->phase], &token->node);
+    pump(tokens);
+}
+
+void token_reset(struct account *account)
+{
+    struct token *token = &account->token;
+
+    forget(token);
+    gates_leave(token->tokens, account);
+    account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
+    if (!gates_join(token->tokens, account) || account->record->disabled)
+        token_move(token, TOKEN_OFF);
+    else
+        enqueue(token, false);
+}
+
+void token_settings_changed(struct account *account)
+{
+    struct token *token = &account->token;
+
+    if (!token->gates[0]) /* memory was out; the next reload tries again */
+        return;
+    if (account->record->disabled && token->phase != TOKEN_RUNNING && token->phase != TOKEN_SAVING)
+        token_move(token, TOKEN_OFF);
+    else if (!account->record->disabled && token->phase == TOKEN_OFF)
+        enqueue(token, false);
+}
+
+static bool valid_for(const struct token *token, uint64_t ms)
+{
+    return token->value && loop_now(token->tokens->loop) + ms < token->expires_ms &&
+           clock_wall_ms() + ms < token->expires_wall_ms;
+}
+
+bool token_valid(const struct account *account)
+{
+    return valid_for(&account->token, 0);
+}
+
+void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms)
+{
+    struct token *token = &account->token;
+    uint64_t now = loop_now(token->tokens->loop), age = now > came_ms ? now - came_ms : 0;
+    uint64_t left = life_ms > age ? life_ms - age : 0;
+
+    secret_free(&token->value);
+    token->value = value;
+    token->serial++;
+    token->expires_ms = now + left;
+    token->expires_wall_ms = clock_wall_ms() + left;
+    if (token->forced)
+        token->forced_serial = token->serial;
+    else
+        token->rejects = 0;
+    token->forced = false;
+    token->not_before = 0;
+    token->waits_for = GATES;
+    free(token->down_text);
+    token->down_text = NULL;
+    token_rest(token,
+               policy_refresh_delay(left, account->record->refresh_ahead_ms, token_random()));
+    account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
+    tell_token(account);
+    token_settings_changed(account); /* disabled in the meantime? */
+    pump(token->tokens);
+}
+
+static const char *newest_refresh_token(const struct account *account)
+{
+    return account->token.unsaved ? account->token.unsaved : account->record->refresh_token;
+}
+
+static void take_success(struct account *account, struct oauth_response *response)
+{
+    struct token *token = &account->token;
+    uint64_t life =
+        response->expires_ms ? response->expires_ms : token->tokens->conf->token_default_life_ms;
+    bool rotated = response->refresh_token &&
+                   strcmp(response->refresh_token, newest_refresh_token(account)) != 0;
+    char *value = response->access_token;
+
+    response->access_token = NULL;
+    token->tokens->stats.ok++;
+    token->failures = 0;
+    token->confirming = false;
+    log_event(LOG_INFO, "token_refreshed", log_s("account", account->record->id),
+              log_u("life_s", life / 1000), log_b("rotated", rotated));
+    outcome_tell_gates(account, response);
+    if (rotated && saving_begin(account, response->refresh_token, value, life))
+        return;
+    token_publish(account, value, life, loop_now(token->tokens->loop));
+}
+
+static void on_answer(void *owner, const struct oauth_answer *answer, const char *why)
+{
+    struct account *account = owner;
+    struct token *token = &account->token;
+    struct tokens *tokens = token->tokens;
+    struct oauth_response response;
+
+    token->request = NULL;
+    if (answer)
+        oauth_response_read(&response, answer);
+    else
+        oauth_response_failed(&response, why);
+    oauth_response_mask(&response, newest_refresh_token(account));
+    oauth_response_mask(&response, account->record->client_secret);
+    if (response.class_ == OAUTH_OK)
+        take_success(account, &response);
+    else
+        outcome_failure(account, &response);
+    oauth_response_clear(&response);
+    pump(tokens);
+}
+
+static bool send_request(struct account *account)
+{
+    struct token *token = &account->token;
+    struct form form;
+
+    form_init(&form);
+    if (grant_refresh(&form, account->record, newest_refresh_token(account)))
+        token->request =
+            http_post(token->tokens->http, account->record->token_url,
+                      (struct slice){form.at, form.len}, token->failures > 0, on_answer, account);
+    form_clear(&form);
+    return token->request != NULL;
+}
+
+static void start(struct account *account)
+{
+    struct token *token = &account->token;
+    struct tokens *tokens = token->tokens;
+    uint64_t wait = 0;
+    struct gate *closed = gates_ask(account, loop_now(tokens->loop), &wait);
+
+    if (closed) {
+        outcome_gated(account, closed, wait);
+        token_rest(token, wait + policy_between(0, wait / 4, token_random()));
+        return;
+    }
+    token_move(token, TOKEN_RUNNING);
+    tokens->stats.requests++;
+    if (!send_request(account)) {
+        struct oauth_response response;
+
+        oauth_response_failed(&response, "out of memory");
+        outcome_failure(account, &response);
+    }
+}
+
+/* Starts what there is room for: first those for which mail waits. */
+static void pump(struct tokens *tokens)
+{
+    while (!tokens->stopping &&
+           tokens->phases[TOKEN_RUNNING].count < tokens->conf->oauth_concurrency) {
+        struct list_node *node = list_first(&tokens->phases[TOKEN_URGENT]);
+
+        if (!node)
+            node = list_first(&tokens->phases[TOKEN_QUEUED]);
+        if (!node)
+            return;
+        start(account_of(container_of(node, struct token, node)));
+    }
+}
+
+void token_wanted(struct account *account)
+{
+    struct token *token = &account->token;
+
+    if (valid_for(token, WANTED_MARGIN_MS)) {
+        tell_token(account);
+        return;
+    }
+    switch (token->phase) {
+    case TOKEN_RESTING:
+        if (loop_now(token->tokens->loop) >= token->not_before) {
+            enqueue(token, true);
+            break;
+        }
+        outcome_hold_down(account);
+        tell_state(account);
+        break;
+    case TOKEN_NEW:
+    case TOKEN_QUEUED:
+        enqueue(token, true);
+        break;
+    case TOKEN_OFF:
+        tell_state(account);
+        break;
+    case TOKEN_URGENT:
+    case TOKEN_RUNNING:
+    case TOKEN_SAVING:
+    case TOKEN_PHASES:
+        break;
+    }
+}
+
+void token_rejected(struct account *account, uint64_t serial, const char *text)
+{
+    struct token *token = &account->token;
+
+    if (serial != token->serial || !token->value) {
+        tell_token(account); /* there is a newer one, or one is on its way */
+        return;
+    }
+    token->tokens->stats.rejected++;
+    log_event(LOG_WARN, "token_rejected", log_s("account", account->record->id),
+              log_u("serial", serial), log_b("fresh", serial == token->forced_serial),
+              log_s("text", text));
+    secret_free(&token->value);
+    if (serial == token->forced_serial) {
+        outcome_rejected(account, text);
+        return;
+    }
+    token->forced = true;
+    if (token->phase == TOKEN_RESTING && loop_now(token->tokens->loop) < token->not_before)
+        outcome_hold_down(account); /* the endpoint wants us to wait */
+    else if (token->phase == TOKEN_RESTING || token->phase == TOKEN_QUEUED)
+        enqueue(token, true);
+}

@@ -1,0 +1,37 @@
+/* What the files of the token lifecycle share. Private to them.
+ *
+ *     token.c    phases, queue, requests
+ *     outcome.c  failures: what the account, its gates and its mail learn
+ *     saving.c   replaced refresh tokens on their way to the disk
+ */
+#pragma once
+
+#include "broker/account.h"
+
+#define SPREAD_MS 10 /* how much later, on average, the next of many accounts asks */
+
+uint64_t token_random(void);
+void token_move(struct token *token, enum token_phase phase);
+/* Asks again after a while. */
+void token_rest(struct token *token, uint64_t delay_ms);
+/* Makes an access token (taken over) the account's. */
+void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms);
+
+/* Mail that comes now has no token: it hears why. */
+void outcome_hold_down(struct account *account);
+/* Its turn came, but a gate is closed for a while. */
+void outcome_gated(struct account *account, const struct gate *gate, uint64_t delay_ms);
+void outcome_failure(struct account *account, const struct oauth_response *response);
+/* What an answer says of the endpoint and of the application at it. */
+void outcome_tell_gates(struct account *account, const struct oauth_response *response);
+/* A token that was just fetched is refused as well: no refresh can help. */
+void outcome_rejected(struct account *account, const char *why);
+
+/* Saves the refresh token, then publishes `access`, which it takes over. It is
+ * published too when saving fails: the endpoint has replaced the old refresh
+ * token in either case. False: it could not begin; nothing was taken over. */
+bool saving_begin(struct account *account, const char *refresh_token, char *access,
+                  uint64_t life_ms);
+/* The account's credentials changed, or it goes. */
+void saving_forget(struct token *token);
+void saving_init(struct tokens *tokens);

@@ -1,0 +1,132 @@
+#include "broker/setup.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "broker/store/file_io.h"
+#include "broker/wipe.h"
+#include "conf/options.h"
+#include "net/tls.h"
+
+#define WORKERS_MAX 64 /* as the relay's */
+
+/* Where the distributions keep the system's trust store. */
+static const char *const ca_places[] = {"/etc/ssl/certs/ca-certificates.crt",
+                                        "/etc/pki/tls/certs/ca-bundle.crt",
+                                        "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem", NULL};
+
+static bool find_ca(struct setup *setup, struct reason *why)
+{
+    if (setup->conf->ca_file[0])
+        return slice_copy(slice_of(setup->conf->ca_file), setup->ca_path, sizeof(setup->ca_path));
+    for (size_t i = 0; ca_places[i]; i++) {
+        if (access(ca_places[i], R_OK) == 0)
+            return slice_copy(slice_of(ca_places[i]), setup->ca_path, sizeof(setup->ca_path));
+    }
+    return reason_set(why, "the system has no trust store that we know of; install "
+                           "ca-certificates, or name a file with ca_file");
+}
+
+static bool check_ca(const struct setup *setup, struct reason *why)
+{
+    struct reason detail;
+    SSL_CTX *context = tls_client_context((struct slice){setup->ca_pem, setup->ca_len}, &detail);
+
+    SSL_CTX_free(context);
+    return context || reason_set(why, "ca_file: %s: %.200s", setup->ca_path, detail.text);
+}
+
+static bool load_key_pair(struct setup *setup, struct reason *why)
+{
+    const struct conf *conf = setup->conf;
+    struct reason detail;
+    SSL_CTX *context;
+
+    if (!conf->tls_certificate[0] || !conf->tls_key[0])
+        return true;
+    setup->cert_pem = file_read(conf->tls_certificate, &setup->cert_len, why);
+    setup->key_pem = setup->cert_pem ? file_read(conf->tls_key, &setup->key_len, why) : NULL;
+    if (!setup->key_pem)
+        return false;
+    context = tls_server_context((struct slice){setup->cert_pem, setup->cert_len},
+                                 (struct slice){setup->key_pem, setup->key_len}, &detail);
+    SSL_CTX_free(context);
+    return context || reason_set(why, "tls.certificate %.80s, tls.key %.80s: %.200s",
+                                 conf->tls_certificate, conf->tls_key, detail.text);
+}
+
+/* The relay's rule, applied here because sockets are bound per worker. */
+static uint32_t worker_count(const struct conf *conf)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t count = conf->workers ? conf->workers : cpus > 0 ? (uint32_t)cpus : 1;
+
+    if (conf->global_concurrency && count > conf->global_concurrency)
+        count = conf->global_concurrency;
+    return count < WORKERS_MAX ? count : WORKERS_MAX;
+}
+
+static bool load_conf(struct setup *setup, const struct cli *cli, struct conf_notes *notes,
+                      struct reason *why)
+{
+    if (!cli_find_config(cli, setup->config_path, sizeof(setup->config_path), why))
+        return false;
+    setup->conf =
+        setup->config_path[0] ? conf_load(setup->config_path, notes, why) : conf_default();
+    if (!setup->conf)
+        return setup->config_path[0] ? false : reason_set(why, "out of memory");
+    if (!cli_apply(cli, setup->conf, why) || !conf_check(setup->conf, notes, why))
+        return false;
+    setup->conf->workers = worker_count(setup->conf);
+    return true;
+}
+
+struct setup *setup_load(const struct cli *cli, struct conf_notes *notes, struct reason *why)
+{
+    struct setup *setup = calloc(1, sizeof(*setup));
+
+    if (!setup) {
+        reason_set(why, "out of memory");
+        return NULL;
+    }
+    if (!load_conf(setup, cli, notes, why) || !find_ca(setup, why))
+        goto fail;
+    setup->ca_pem = file_read(setup->ca_path, &setup->ca_len, why);
+    if (!setup->ca_pem || !check_ca(setup, why) || !load_key_pair(setup, why))
+        goto fail;
+    return setup;
+fail:
+    setup_free(setup);
+    return NULL;
+}
+
+void setup_free(struct setup *setup)
+{
+    if (!setup)
+        return;
+    conf_free(setup->conf);
+    free(setup->ca_pem);
+    free(setup->cert_pem);
+    secret_free_len(setup->key_pem, setup->key_pem ? setup->key_len : 0);
+    free(setup);
+}
+
+void setup_keep_fixed(struct setup *setup, const struct setup *running,
+                      void (*kept)(const char *option))
+{
+    char memory[16384];
+    const char *name;
+
+    while ((name = conf_needs_restart(running->conf, setup->conf))) {
+        struct option_target target;
+        struct text value;
+
+        text_init(&value, memory, sizeof(memory));
+        if (!option_find(setup->conf, name, &target, NULL))
+            return; /* cannot be; and no reason to go round for ever */
+        option_format(target.row, running->conf, &value);
+        if (!option_set(target.row, setup->conf, (struct slice){value.at, value.len}, NULL))
+            return;
+        kept(name);
+    }
+}

@@ -1,0 +1,26 @@
+/* Everything that is read before the broker runs and at each reload: options,
+ * certificates, keys. Made anew each time and never changed. */
+#pragma once
+
+#include "conf/cli.h"
+#include "conf/conf.h"
+
+#define SETUP_PATH_MAX 4096
+
+struct setup {
+    struct conf *conf;
+    char config_path[SETUP_PATH_MAX]; /* "" an empty configuration */
+    char ca_path[SETUP_PATH_MAX];
+    char *ca_pem, *cert_pem, *key_pem; /* NULL: none */
+    size_t ca_len, cert_len, key_len;
+};
+
+/* Reads and checks all of it. `notes` gets what deserves a warning. NULL and a
+ * reason when something cannot serve. */
+struct setup *setup_load(const struct cli *cli, struct conf_notes *notes, struct reason *why);
+void setup_free(struct setup *setup); /* wipes the key */
+
+/* Options that cannot change while running keep the value of `running`; each is
+ * reported once through `kept`. */
+void setup_keep_fixed(struct setup *setup, const struct setup *running,
+                      void (*kept)(const char *option));
