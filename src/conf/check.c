@@ -49,18 +49,19 @@ static bool check_listeners(const struct conf *conf, struct reason *why)
     return true;
 }
 
-/* The admin API asks for no password, so that only this machine may reach it. */
-static bool check_admin(const struct conf *conf, struct reason *why)
+/* Nothing listens there yet, so a command line of the original's, whose default
+ * was any address, may start. */
+static void note_admin(const struct conf *conf, struct conf_notes *notes)
 {
     const char *host = conf->admin_host;
 
     if (!conf->admin_port || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
         strcmp(host, "localhost") == 0 || strncmp(host, "unix:", 5) == 0)
-        return true;
-    return reason_set(why,
-                      "admin.host: %s is not this machine alone, and the admin API has no "
-                      "authentication yet: use 127.0.0.1, ::1 or unix:/path",
-                      host);
+        return;
+    conf_note(notes,
+              "admin.host: %s is not this machine alone; the admin API, which this version does "
+              "not have, will want a token and TLS there",
+              host);
 }
 
 static void note_waits(const struct conf *conf, struct conf_notes *notes)
@@ -98,8 +99,9 @@ static void note_open_listeners(const struct conf *conf, struct conf_notes *note
 
 bool conf_check(const struct conf *conf, struct conf_notes *notes, struct reason *why)
 {
-    if (!check_files(conf, why) || !check_listeners(conf, why) || !check_admin(conf, why))
+    if (!check_files(conf, why) || !check_listeners(conf, why))
         return false;
+    note_admin(conf, notes);
     note_waits(conf, notes);
     note_memory(conf, notes);
     note_open_listeners(conf, notes);

@@ -144,7 +144,7 @@ static bool is_python_format(const struct original_key *key, const struct node *
 static bool listener_text(struct loader *loader, const struct node *node, struct text *out)
 {
     static const char *const names[] = {"address", "tls", NULL};
-    const char *address = NULL, *tls = "none";
+    const char *address = NULL, *tls = "";
 
     for (const struct node *field = node->child; field; field = field->next) {
         const char *nearest = nearest_name(field->key, names);
@@ -165,7 +165,7 @@ static bool listener_text(struct loader *loader, const struct node *node, struct
     }
     if (!address)
         return refuse(loader, node->line, "listeners: this one has no address");
-    text_addf(out, "%s %s", address, tls);
+    text_addf(out, "%s%s%s", address, *tls ? " " : "", tls);
     return true;
 }
 

@@ -78,11 +78,11 @@ const struct option_row option_rows[] = {
      "Addresses, ranges and unix: clients that may use an account that has no password, may give "
      "passwords without TLS, and are bound by limits.max_connections only.",
      "127.0.0.0/8, ::1, unix", .type = OPTION_RANGES},
-    {"admin.host", "Where the admin API listens.", "127.0.0.1", RESTART,
-     TEXT(conf, admin_host, form_admin)},
-    {"admin.port", "Its port; 0: no admin API.", "9090", RESTART, U32(conf, admin_port, 0, 65535)},
+    {"admin.host", "Where the admin API will listen; this version has none yet.", "127.0.0.1",
+     RESTART, TEXT(conf, admin_host, form_admin)},
+    {"admin.port", "Its port; 0: none.", "9090", RESTART, U32(conf, admin_port, 0, 65535)},
     /* processes */
-    {"workers", "Threads that relay; 0: one per CPU.", "0", RESTART, U32(conf, workers, 0, 1024)},
+    {"workers", "Threads that relay; 0: one per CPU.", "0", RESTART, U32(conf, workers, 0, 64)},
     {"drain_timeout", "How long running transactions may take to finish at SIGTERM.", "30s",
      DURATION(conf, drain_ms, 0, 1 * HOURS)},
     {"dry_run", "Connect and authenticate at the provider, send nothing, answer 250.", "false",

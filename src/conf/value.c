@@ -412,9 +412,9 @@ void option_expects(const struct option_row *row, struct text *out)
         [OPTION_MODE] = "permission bits in octal, ",
         [OPTION_FACTOR] = "a number with at most three decimals, ",
         [OPTION_CHOICE] = "one of ",
-        [OPTION_LISTENERS] = "at most 16 of ADDRESS:PORT, [IPv6]:PORT, *:PORT or unix:/PATH, each "
-                             "with none, starttls or implicit as tls",
-        [OPTION_RANGES] = "at most 64 addresses or ranges such as 192.0.2.0/24, or unix",
+        [OPTION_LISTENERS] = "IPv4:PORT, [IPv6]:PORT, *:PORT or unix:/PATH, each with tls none, "
+                             "starttls or implicit, at most 16",
+        [OPTION_RANGES] = "addresses, ranges such as 192.0.2.0/24, or unix, at most 64",
     };
 
     if (row->type != OPTION_TEXT) {

@@ -107,7 +107,7 @@ static const struct bad_row bad[] = {
     {{"accounts.json"}, {"\"accounts.json\" is not an option", ""}},
     {{"--port", "smtp"}, {"--port: ", "\"127.0.0.1:smtp\": must be"}},
     {{"--host", "example.org"}, {"--host: ", "\"example.org:2525\": must be"}},
-    {{"--workers", "many"}, {"--workers: workers: \"many\": must be", "0 to 1024"}},
+    {{"--workers", "many"}, {"--workers: workers: \"many\": must be", "0 to 64"}},
     {{"--log-level", "loud"}, {"--log-level: log.level: \"loud\"", "trace"}},
 };
 

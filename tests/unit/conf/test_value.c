@@ -56,9 +56,9 @@ static const struct value_row rows[] = {
     {"limits.max_message_size", "17179869185G", NULL},
     /* numbers */
     {"workers", "0", "0"},
-    {"workers", "1024", "1024"},
+    {"workers", "64", "64"},
     {"workers", "007", "7"},
-    {"workers", "1025", NULL},
+    {"workers", "65", NULL},
     {"workers", "4294967297", NULL},
     {"workers", "1.0", NULL},
     {"workers", "1e3", NULL},
