@@ -8,7 +8,7 @@
 #include "load/file.h"
 
 #define OPENING_MAX 64 /* logins at the same time, until all stand */
-#define LOSSES_MAX 200 /* in a row, without one login: the server is gone */
+#define LOSSES_MAX 20  /* in a row, without one login: the server is gone */
 #define GOODBYE_MS 2000
 
 static void next_phase(struct load *load);

@@ -69,7 +69,7 @@ class Report:
 
 
 def format_row(row):
-    text = "%-50s %12s %-6s" % (row["name"], number(row["value"]), row["unit"])
+    text = "%-56s %9s %-5s" % (row["name"], number(row["value"]), row["unit"])
     if row["ratio"] is not None:
         text += " %6.2f x %s (%s)" % (row["ratio"], row["reference"], number(row["reference_value"]))
     if row["goal"] is not None:
