@@ -17,7 +17,7 @@ enum client_admission { CLIENT_ADMITTED, CLIENT_TOO_MANY, CLIENT_BARRED, CLIENT_
 /* Counts a connection; client_address_leave takes the pointer back. */
 enum client_admission client_address_enter(const struct net_address *peer, const struct conf *conf,
                                            uint64_t now, struct client_address **out);
-void client_address_leave(struct client_address **address);
+void client_address_leave(struct client_address **owned);
 
 /* True when this failure was the last one that is allowed. */
 bool client_address_failed(struct client_address *address, const struct conf *conf, uint64_t now);

@@ -28,14 +28,23 @@ bool settings_trusts(const struct settings *settings, const struct net_address *
     return world.trusted;
 }
 
-static bool ask(struct request *request, request_done *done, void *owner)
+static bool ask(struct request *request, struct slice login, struct slice password,
+                request_done *done, void *owner)
 {
-    assert_null(world.question);
-    request->number = 1;
-    request->done = done;
-    request->owner = owner;
-    world.question = request;
-    return true;
+    for (size_t i = 0; i < COUNT_OF(world.questions); i++) {
+        struct question *question = &world.questions[i];
+
+        if (question->request)
+            continue;
+        question->request = request;
+        slice_copy(login, question->login, sizeof(question->login));
+        slice_copy(password, question->password, sizeof(question->password));
+        request->number = i + 1;
+        request->done = done;
+        request->owner = owner;
+        return true;
+    }
+    return false;
 }
 
 bool request_lookup(struct worker *worker, struct request *request, struct slice login,
@@ -43,9 +52,7 @@ bool request_lookup(struct worker *worker, struct request *request, struct slice
 {
     assert_ptr_equal(worker, &world.worker);
     world.lookups++;
-    slice_copy(login, world.question_login, sizeof(world.question_login));
-    world.question_password[0] = '\0';
-    return ask(request, done, owner);
+    return ask(request, login, SLICE_NONE, done, owner);
 }
 
 bool request_password(struct worker *worker, struct request *request, struct slice id,
@@ -54,52 +61,63 @@ bool request_password(struct worker *worker, struct request *request, struct sli
     assert_ptr_equal(worker, &world.worker);
     (void)id;
     world.passwords++;
-    world.question_login[0] = '\0';
-    slice_copy(password, world.question_password, sizeof(world.question_password));
-    return ask(request, done, owner);
+    return ask(request, SLICE_NONE, password, done, owner);
 }
 
 void request_cancel(struct request *request)
 {
     if (request->number)
-        world.question = NULL;
+        world.questions[request->number - 1].request = NULL;
     request->number = 0;
 }
 
-static void answer_lookup(struct request *request)
+static void answer_lookup(struct request *request, const char *login)
 {
     struct ipc_message message = {.type = IPC_LOOKUP_DONE};
 
-    message.u.lookup_done.found = strcmp(world.question_login, "late@x") == 0;
+    message.u.lookup_done.found = strcmp(login, "late@x") == 0;
     if (message.u.lookup_done.found)
         world_set_account("late@x", true, 1);
     request->done(request, &message);
 }
 
-static void answer_password(struct request *request)
+static void answer_password(struct request *request, const char *password)
 {
     struct ipc_message message = {.type = IPC_PASSWORD_DONE};
 
     message.u.password_done.generation = 1;
-    message.u.password_done.ok = strcmp(world.question_password, "secret") == 0;
-    if (strcmp(world.question_password, "maybe") == 0)
+    message.u.password_done.ok = strcmp(password, "secret") == 0;
+    if (strcmp(password, "maybe") == 0)
         message.u.password_done.ok = 2;
     request->done(request, &message);
 }
 
-static bool answer_question(void)
+static bool answer_questions(void)
 {
-    struct request *request = world.question;
+    bool any = false;
 
-    if (!request || world.mute)
-        return false;
-    world.question = NULL;
-    request->number = 0;
-    if (world.question_login[0])
-        answer_lookup(request);
-    else
-        answer_password(request);
-    return true;
+    for (size_t i = 0; i < COUNT_OF(world.questions) && !world.mute; i++) {
+        struct question question = world.questions[i];
+
+        if (!question.request)
+            continue;
+        any = true;
+        request_cancel(question.request);
+        if (question.login[0])
+            answer_lookup(question.request, question.login);
+        else
+            answer_password(question.request, question.password);
+    }
+    return any;
+}
+
+unsigned world_questions(void)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < COUNT_OF(world.questions); i++)
+        count += world.questions[i].request != NULL;
+    return count;
 }
 
 void world_set_account(const char *login, bool has_password, uint64_t generation)
@@ -201,7 +219,6 @@ static void answer_live_rcpt(struct job *job)
 void upstream_submit(struct job *job)
 {
     world.submits++;
-    assert_null(world.held);
     note_envelope(job);
     if (job->want == JOB_ABORT) {
         world.aborts++;
@@ -210,7 +227,7 @@ void upstream_submit(struct job *job)
     }
     if (job->want != JOB_RCPT)
         note_content(job);
-    if (goes_to(job, "hold"))
+    if (goes_to(job, "hold") && !world.held)
         world.held = job;
     else if (job->want == JOB_RCPT)
         answer_live_rcpt(job);
@@ -298,7 +315,7 @@ void world_close(void)
     loop_close(&world.worker.loop);
     assert_int_equal(atomic_load(&world.relay.clients), 0);
     assert_int_equal(atomic_load(&world.relay.memory_used), 0);
-    assert_null(world.question);
+    assert_int_equal(world_questions(), 0);
     directory_free(world.relay.directory);
     free(world.content);
     world.content = NULL;
@@ -309,7 +326,7 @@ void world_settle(void)
 {
     for (int i = 0; i < 6; i++) {
         uv_run(&world.worker.loop.uv, UV_RUN_NOWAIT);
-        if (answer_question())
+        if (answer_questions())
             i = 0;
     }
 }

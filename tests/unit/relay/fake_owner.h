@@ -28,12 +28,13 @@ struct world {
     size_t content_len, content_cap;
     char envelope[512]; /* "from -> rcpt rcpt" */
     unsigned submits, delivered, aborts, cancels;
-    struct job *held;
-    enum job_want held_want;
+    struct job *held;    /* one at a time: a second one is not held */
     bool hold_cancelled; /* a cancelled job comes back only when released */
     /* The broker. */
-    struct request *question;
-    char question_login[64], question_password[64];
+    struct question {
+        struct request *request; /* NULL: free */
+        char login[64], password[64];
+    } questions[8];
     bool mute; /* the broker does not answer */
     unsigned lookups, passwords;
 };
@@ -50,6 +51,7 @@ extern struct world world;
 
 void world_open(void);
 void world_close(void);
+unsigned world_questions(void); /* that wait for an answer */
 void world_set_account(const char *login, bool has_password, uint64_t generation);
 /* Lets the relay run until nothing happens any more. */
 void world_settle(void);

@@ -344,6 +344,23 @@ static void test_drain_in_content(void **state)
     client_expect_eof(&client, "drain");
 }
 
+/* The worker ends: clients are gone, the job comes back or is given back. */
+static void test_close_all(void **state)
+{
+    struct client other;
+
+    (void)state;
+    client_open(&other, CONF_TLS_NONE, "192.0.2.7:2", SLICE(""));
+    send_held();
+    session_close_all(&world.worker);
+    world_settle();
+    assert_true(list_empty(&world.worker.sessions));
+    assert_int_equal(world.cancels, 1);
+    EXPECT(&other, "", GREETING);
+    client_expect_eof(&other, "close all");
+    client_close(&other);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, open_world, close_world)
 
 int main(void)
@@ -371,6 +388,7 @@ int main(void)
         CASE(test_drain_idle),
         CASE(test_drain_busy),
         CASE(test_drain_in_content),
+        CASE(test_close_all),
     };
 
     log_set_level((enum log_level) - 1);
