@@ -338,10 +338,11 @@ static char *url_decode(struct slice text)
 
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i] == '+' ? ' ' : text.ptr[i];
+        int high = i + 2 < text.len ? hex_value(text.ptr[i + 1]) : -1;
+        int low = high >= 0 ? hex_value(text.ptr[i + 2]) : -1;
 
-        if (c == '%' && i + 2 < text.len && hex_value(text.ptr[i + 1]) >= 0 &&
-            hex_value(text.ptr[i + 2]) >= 0) {
-            c = (char)(hex_value(text.ptr[i + 1]) << 4 | hex_value(text.ptr[i + 2]));
+        if (c == '%' && low >= 0) {
+            c = (char)(high * 16 + low);
             i += 2;
         }
         *at++ = c;

@@ -208,6 +208,7 @@ bool knobs_apply_text(struct knobs *knobs, const char *setting, struct reason *w
 {
     const char *equals = strchr(setting, '=');
     char name[64];
+    uint64_t number;
     json_t *settings, *value;
     int row;
     bool ok;
@@ -218,7 +219,9 @@ bool knobs_apply_text(struct knobs *knobs, const char *setting, struct reason *w
     row = find_row(name);
     if (row < 0)
         return unknown(name, why);
-    value = rows[row].kind != NUMBER ? json_string(equals + 1) : json_integer(atoll(equals + 1));
+    value = rows[row].kind != NUMBER || !slice_to_u64(slice_of(equals + 1), &number)
+                ? json_string(equals + 1) /* refused where a number is wanted */
+                : json_integer((json_int_t)number);
     settings = json_pack("{s:o}", name, value);
     ok = settings && knobs_apply(knobs, settings, why);
     json_decref(settings);

@@ -53,6 +53,17 @@ static bool parse_number(const char *text, uint64_t *out, struct reason *why)
     return true;
 }
 
+static bool parse_days(const char *text, int *days, struct reason *why)
+{
+    char *end;
+    long number = strtol(text, &end, 10);
+
+    if (end == text || *end || number < -36500 || number > 36500)
+        return reason_set(why, "\"%s\" is not a number of days", text);
+    *days = (int)number;
+    return true;
+}
+
 static bool parse_port(const char *text, int *port, struct reason *why)
 {
     uint64_t number;
@@ -157,8 +168,7 @@ static bool take(struct options *options, char letter, char *value, struct reaso
         options->cert_names = value;
         break;
     case 'y':
-        options->cert_days = atoi(value);
-        break;
+        return parse_days(value, &options->cert_days, why);
     case 'R':
         options->resume = true;
         break;

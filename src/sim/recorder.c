@@ -51,7 +51,7 @@ static bool make_room(struct recorder *recorder)
 
 static bool set_envelope(struct message *message, const char *envelope, size_t len)
 {
-    if (len > message->envelope_cap) {
+    if (!message->envelope || len > message->envelope_cap) {
         char *grown = realloc(message->envelope, len);
 
         if (!grown)

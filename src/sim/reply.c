@@ -63,7 +63,7 @@ static void add_date(const struct session *session, struct text *out)
 
 static void add_session(const struct session *session, struct text *out)
 {
-    text_addf(out, "08DE%012llX", (unsigned long long)(0x2A6028D26C22 + session->number));
+    text_addf(out, "08DE%012llX", (unsigned long long)session->number + 0x2A6028D26C22ull);
 }
 
 static void add_front(const struct session *session, struct text *out)

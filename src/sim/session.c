@@ -174,8 +174,12 @@ void session_knobs_changed(struct session *session)
         return;
     restart_idle(session);
     loop_timer_cancel(&session->sim->loop, &session->age);
-    if (age)
-        loop_timer_set(&session->sim->loop, &session->age, (uint64_t)age);
+    if (age) {
+        uint64_t old = loop_now(&session->sim->loop) - session->opened_ms;
+
+        loop_timer_set(&session->sim->loop, &session->age,
+                       (uint64_t)age > old ? (uint64_t)age - old : 1);
+    }
 }
 
 static void handle_line(struct session *session, enum line_status status, struct slice line)
@@ -262,6 +266,13 @@ static void on_event(struct conn *conn, enum conn_event event)
         if (session->after_drained != OUT_BYTES)
             outbox_release(session);
         break;
+    case CONN_EOF:
+        /* What has left already still goes out; what was to be said later finds
+         * no one, and is not counted as told. */
+        if (conn_pending(conn))
+            conn_finish(&session->conn);
+        session_free(session);
+        break;
     default:
         session_free(session);
     }
@@ -290,6 +301,7 @@ static void open_session(struct session *session)
         return;
     }
     session->wake.fire = on_wake;
+    session->opened_ms = loop_now(&session->sim->loop);
     session->flight_us = clock_us();
     session_knobs_changed(session);
     if (session->listener->spec.implicit_tls)

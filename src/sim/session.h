@@ -63,6 +63,7 @@ struct session {
     struct conn *conn; /* NULL during a simulated connect */
     int fd;            /* then the descriptor, else -1 */
     struct list_node node;
+    uint64_t opened_ms;
     uint64_t number;   /* of the connection, from 1 */
     uint64_t messages; /* accepted on it */
     char peer[48];
@@ -125,7 +126,7 @@ void session_knobs_changed(struct session *session); /* timers follow the knobs 
 
 /* reply.c: all fill in, delay, and close after a 421 */
 void session_reply(struct session *session, enum reply reply);
-void session_reply_text(struct session *session, const char *text);
+void session_reply_text(struct session *session, const char *template);
 void session_reply_ehlo(struct session *session);
 
 /* commands.c */

@@ -154,9 +154,10 @@ static json_t *microsoft_body(const struct error_row *row)
     snprintf(text, sizeof(text), "%s Trace ID: %s Correlation ID: %s Timestamp: %s",
              row->description, trace, correlation, now);
     return json_pack("{s:s, s:s, s:[i], s:s, s:s, s:s, s:s}", "error", row->error,
-                     "error_description", text, "error_codes", atoi(row->description + 6),
-                     "timestamp", now, "trace_id", trace, "correlation_id", correlation,
-                     "error_uri", "https://login.microsoftonline.com/error");
+                     "error_description", text, "error_codes",
+                     (int)strtol(row->description + 6, NULL, 10), "timestamp", now, "trace_id",
+                     trace, "correlation_id", correlation, "error_uri",
+                     "https://login.microsoftonline.com/error");
 }
 
 bool token_error(const char *name, const struct profile *profile, struct http_reply *reply)

@@ -118,7 +118,7 @@ static uint64_t acknowledge(struct session *session, struct message *message)
     if (forced)
         reply = forced;
     if (message)
-        message->reply = atoi(*session->text ? session->text : reply);
+        message->reply = (int)strtol(*session->text ? session->text : reply, NULL, 10);
     session_reply_text(session, reply);
     return seq;
 }
