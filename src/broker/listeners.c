@@ -86,6 +86,8 @@ void listeners_close(struct listeners *listeners)
     for (size_t i = 0; i < listeners->count; i++) {
         struct listener_socket *socket = &listeners->sockets[i];
 
+        /* The relay has the same socket: this ends listening for both. */
+        shutdown(socket->fd, SHUT_RDWR);
         close(socket->fd);
         if (strncmp(socket->address, "unix:", 5) == 0)
             unlink(socket->address + 5);

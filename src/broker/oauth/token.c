@@ -14,9 +14,6 @@
 #include "broker/wipe.h"
 
 #define SPREAD_MAX_MS 300000 /* between the first requests of many new accounts */
-/* A token that ends so soon is no use to mail that waits. */
-#define WANTED_MARGIN_MS 5000
-
 static void on_due(struct timer *timer);
 static void pump(struct tokens *tokens);
 
@@ -164,15 +161,12 @@ void token_settings_changed(struct account *account)
         enqueue(token, false);
 }
 
-static bool valid_for(const struct token *token, uint64_t ms)
-{
-    return token->value && loop_now(token->tokens->loop) + ms < token->expires_ms &&
-           clock_wall_ms() + ms < token->expires_wall_ms;
-}
-
 bool token_valid(const struct account *account)
 {
-    return valid_for(&account->token, 0);
+    const struct token *token = &account->token;
+
+    return token->value && loop_now(token->tokens->loop) < token->expires_ms &&
+           clock_wall_ms() < token->expires_wall_ms;
 }
 
 void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms)
@@ -186,6 +180,7 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     token->serial++;
     token->expires_ms = now + left;
     token->expires_wall_ms = clock_wall_ms() + left;
+    token->half_ms = now + left / 2;
     if (token->forced)
         token->forced_serial = token->serial;
     else
@@ -306,10 +301,11 @@ void token_wanted(struct account *account)
 {
     struct token *token = &account->token;
 
-    if (valid_for(token, WANTED_MARGIN_MS)) {
-        tell_token(account);
+    /* Another one is not fetched before the half of this one's life, whatever
+     * the relay thinks of it: asking must not become a loop. */
+    tell_token(account);
+    if (token_valid(account) && loop_now(token->tokens->loop) < token->half_ms)
         return;
-    }
     switch (token->phase) {
     case TOKEN_RESTING:
         if (loop_now(token->tokens->loop) >= token->not_before) {

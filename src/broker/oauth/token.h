@@ -47,6 +47,7 @@ struct token {
     char *value; /* NULL: none, or refused */
     uint64_t serial;
     uint64_t expires_ms, expires_wall_ms; /* both must be ahead: clocks jump */
+    uint64_t half_ms;                     /* half of its life is over */
     /* The refresh token, when newer than the record's: it could not be saved. */
     char *unsaved;
     struct list_node unsaved_node;
