@@ -49,6 +49,12 @@ bool option_store(struct conf *conf, const struct option_target *target, struct 
     return true;
 }
 
+static void clamp_all(struct conf *conf)
+{
+    for (size_t i = 0; i < conf->provider_count; i++)
+        provider_clamp(&conf->providers[i]);
+}
+
 bool conf_set(struct conf *conf, const char *name, const char *value, struct reason *why)
 {
     struct option_target target;
@@ -58,8 +64,7 @@ bool conf_set(struct conf *conf, const char *name, const char *value, struct rea
         return false;
     if (!option_store(conf, &target, slice_of(value), &detail))
         return reason_set(why, "%s: %s", name, detail.text);
-    for (size_t i = 0; i < conf->provider_count; i++)
-        provider_clamp(&conf->providers[i]);
+    clamp_all(conf);
     return true;
 }
 
@@ -145,6 +150,7 @@ struct conf *conf_read(struct slice text, struct reason *why)
         conf_free(conf);
         return NULL;
     }
+    clamp_all(conf);
     return conf;
 }
 

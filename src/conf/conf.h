@@ -43,7 +43,7 @@ struct conf_provider {
     enum conf_auto bdat; /* auto: where CHUNKING is offered and not demoted */
     uint32_t max_concurrent_messages;
     uint32_t max_connections;    /* per account; clamped to the provider's ceiling */
-    uint32_t connection_ceiling; /* built in: outlook 3, gmail 10; 0 none */
+    uint32_t connection_ceiling; /* of the name and of smtp_endpoint; 0 none known */
     uint32_t max_messages_per_connection;
     uint64_t connection_max_age_ms;
     uint64_t connection_idle_ms;
@@ -152,6 +152,10 @@ const char *conf_needs_restart(const struct conf *from, const struct conf *to);
 
 /* Never NULL: an unknown name gets "default". */
 const struct conf_provider *conf_provider(const struct conf *conf, struct slice name);
+
+/* The connections that the server at host:port allows a mailbox, whatever its
+ * provider is called here; 0: none known. */
+uint32_t conf_endpoint_ceiling(struct slice endpoint);
 
 /* Walks the option table for help, man page and checks: calls once per option
  * and returns how many there are. */

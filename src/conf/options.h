@@ -107,7 +107,8 @@ void providers_init(struct conf *conf);
  * a copy of "default". Making one moves the others. */
 struct conf_provider *provider_find(struct conf *conf, const char *name);
 struct conf_provider *provider_make(struct conf *conf, const char *name, struct reason *why);
-/* Makes max_connections obey the ceiling; true when it had to be changed. */
+/* Finds the ceiling and makes max_connections obey it; true when that had to be
+ * changed. Due whenever a provider's options have changed. */
 bool provider_clamp(struct conf_provider *provider);
 /* option_set and what follows from it: oauth.refresh_ahead reaches the
  * providers that have no value of their own. */

@@ -16,6 +16,40 @@ static const struct builtin builtins[] = {
      "smtp.office365.com:587", "https://outlook.office.com/SMTP.Send offline_access", 3},
 };
 
+/* The same servers under another provider's name, or in an account's record. */
+static const struct {
+    const char *host;
+    uint32_t ceiling;
+} hosts[] = {{"smtp.gmail.com", 10},
+             {"smtp.googlemail.com", 10},
+             {"smtp.office365.com", 3},
+             {"outlook.office365.com", 3},
+             {"smtp-mail.outlook.com", 3}};
+
+uint32_t conf_endpoint_ceiling(struct slice endpoint)
+{
+    const char *colon = endpoint.len ? memchr(endpoint.ptr, ':', endpoint.len) : NULL;
+
+    if (colon)
+        endpoint.len = (size_t)(colon - endpoint.ptr);
+    if (endpoint.len && endpoint.ptr[endpoint.len - 1] == '.')
+        endpoint.len--;
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts); i++) {
+        if (slice_equal_nocase(endpoint, slice_of(hosts[i].host)))
+            return hosts[i].ceiling;
+    }
+    return 0;
+}
+
+static uint32_t name_ceiling(const char *name)
+{
+    for (size_t i = 0; i < sizeof(builtins) / sizeof(*builtins); i++) {
+        if (strcmp(builtins[i].name, name) == 0)
+            return builtins[i].ceiling;
+    }
+    return 0;
+}
+
 static void fill_defaults(struct conf_provider *provider)
 {
     for (size_t i = 0; i < provider_row_count; i++)
@@ -34,7 +68,6 @@ void providers_init(struct conf *conf)
         slice_copy(slice_of(from->smtp_endpoint), provider->smtp_endpoint,
                    sizeof(provider->smtp_endpoint));
         slice_copy(slice_of(from->scope), provider->scope, sizeof(provider->scope));
-        provider->connection_ceiling = from->ceiling;
         provider_clamp(provider);
         conf->provider_count++;
     }
@@ -75,8 +108,11 @@ struct conf_provider *provider_make(struct conf *conf, const char *name, struct 
 
 bool provider_clamp(struct conf_provider *provider)
 {
-    uint32_t ceiling = provider->connection_ceiling;
+    uint32_t by_name = name_ceiling(provider->name);
+    uint32_t by_host = conf_endpoint_ceiling(slice_of(provider->smtp_endpoint));
+    uint32_t ceiling = !by_name || (by_host && by_host < by_name) ? by_host : by_name;
 
+    provider->connection_ceiling = ceiling;
     if (!ceiling || provider->max_connections <= ceiling)
         return false;
     provider->max_connections = ceiling;

@@ -221,13 +221,21 @@ static bool next_outside(struct reader *reader, yaml_event_type_t *type)
     return true;
 }
 
+/* Two events are on either side of a document: it and the stream begin or end. */
+static bool next_two_outside(struct reader *reader, yaml_event_type_t *type)
+{
+    if (!next_outside(reader, type))
+        return false;
+    return next_outside(reader, type);
+}
+
 static struct node *read_document(struct reader *reader)
 {
     yaml_event_type_t type;
     struct node *root = NULL;
     yaml_event_t event;
 
-    if (!next_outside(reader, &type) || !next_outside(reader, &type)) /* stream start, document */
+    if (!next_two_outside(reader, &type))
         return NULL;
     if (type == YAML_STREAM_END_EVENT)
         return empty_map(reader);
@@ -235,8 +243,7 @@ static struct node *read_document(struct reader *reader)
         root = read_node(reader, &event, 0);
         yaml_event_delete(&event);
     }
-    if (root && next_outside(reader, &type) && next_outside(reader, &type) &&
-        type == YAML_STREAM_END_EVENT)
+    if (root && next_two_outside(reader, &type) && type == YAML_STREAM_END_EVENT)
         return root;
     node_free(root);
     return NULL;

@@ -145,20 +145,6 @@ static bool set_text(const struct option_row *row, char *field, struct slice tex
     return true;
 }
 
-static bool set_list(const struct option_row *row, struct conf *conf, struct slice text)
-{
-    while (text.len) {
-        const char *comma = memchr(text.ptr, ',', text.len);
-        struct slice item = {text.ptr, comma ? (size_t)(comma - text.ptr) : text.len};
-
-        if (!option_list_add(row, conf, item, NULL))
-            return false;
-        text.ptr += item.len + (comma != NULL);
-        text.len -= item.len + (comma != NULL);
-    }
-    return true;
-}
-
 static bool set_field(const struct option_row *row, void *base, struct slice text)
 {
     void *field = (char *)base + row->offset;
@@ -177,10 +163,6 @@ static bool set_field(const struct option_row *row, void *base, struct slice tex
         return true;
     case OPTION_TEXT:
         return set_text(row, field, text);
-    case OPTION_LISTENERS:
-    case OPTION_RANGES:
-        option_list_clear(row, base);
-        return set_list(row, base, text);
     default:
         return set_number(row, field, text);
     }
@@ -196,11 +178,6 @@ static bool refuse(const struct option_row *row, struct slice value, struct reas
     option_expects(row, &expects);
     return reason_set(why, "\"%.*s%s\": must be %s", shown, value.ptr ? value.ptr : "",
                       value.len > 64 ? "..." : "", memory);
-}
-
-bool option_set(const struct option_row *row, void *base, struct slice value, struct reason *why)
-{
-    return set_field(row, base, slice_trim(value)) || refuse(row, value, why);
 }
 
 /* --- lists ----------------------------------------------------------------- */
@@ -228,8 +205,7 @@ static bool add_listener(struct conf *conf, struct slice item)
         slice_trim((struct slice){address.ptr + address.len, item.len - address.len});
     int word = CONF_TLS_NONE;
 
-    if (conf->listener_count == CONF_LISTENERS_MAX ||
-        !slice_copy(address, listener->address, sizeof(listener->address)) ||
+    if (!slice_copy(address, listener->address, sizeof(listener->address)) ||
         !form_is_listener(listener->address) ||
         (tls.len && !parse_word(tls, listener_words, &word)))
         return false;
@@ -242,11 +218,16 @@ static bool add_range(struct conf *conf, struct slice item)
 {
     char *range = conf->trusted_clients[conf->trusted_count];
 
-    if (conf->trusted_count == CONF_TRUSTED_MAX ||
-        !slice_copy(item, range, sizeof(conf->trusted_clients[0])) || !form_is_range(range))
+    if (!slice_copy(item, range, sizeof(conf->trusted_clients[0])) || !form_is_range(range))
         return false;
     conf->trusted_count++;
     return true;
+}
+
+static bool list_is_full(const struct option_row *row, const struct conf *conf)
+{
+    return row->type == OPTION_LISTENERS ? conf->listener_count == CONF_LISTENERS_MAX
+                                         : conf->trusted_count == CONF_TRUSTED_MAX;
 }
 
 bool option_list_add(const struct option_row *row, struct conf *conf, struct slice item,
@@ -255,10 +236,37 @@ bool option_list_add(const struct option_row *row, struct conf *conf, struct sli
     struct slice trimmed = slice_trim(item);
     bool ok;
 
-    if (!trimmed.len)
-        return refuse(row, item, why);
+    if (list_is_full(row, conf))
+        return reason_set(why, "\"%.*s\": must be left out, the list is full",
+                          (int)(trimmed.len < 64 ? trimmed.len : 64), trimmed.ptr);
     ok = row->type == OPTION_LISTENERS ? add_listener(conf, trimmed) : add_range(conf, trimmed);
     return ok || refuse(row, item, why);
+}
+
+/* "ITEM, ITEM"; nothing is the empty list. */
+static bool set_list(const struct option_row *row, struct conf *conf, struct slice text,
+                     struct reason *why)
+{
+    option_list_clear(row, conf);
+    while (text.len) {
+        const char *comma = memchr(text.ptr, ',', text.len);
+        struct slice item = {text.ptr, comma ? (size_t)(comma - text.ptr) : text.len};
+
+        if (!option_list_add(row, conf, item, why))
+            return false;
+        text.ptr += item.len + (comma != NULL);
+        text.len -= item.len + (comma != NULL);
+    }
+    return true;
+}
+
+bool option_set(const struct option_row *row, void *base, struct slice value, struct reason *why)
+{
+    struct slice trimmed = slice_trim(value);
+
+    if (option_is_list(row))
+        return set_list(row, base, trimmed, why);
+    return set_field(row, base, trimmed) || refuse(row, value, why);
 }
 
 static void format_list(const struct option_row *row, const struct conf *conf, struct text *out)
@@ -412,9 +420,9 @@ void option_expects(const struct option_row *row, struct text *out)
         [OPTION_MODE] = "permission bits in octal, ",
         [OPTION_FACTOR] = "a number with at most three decimals, ",
         [OPTION_CHOICE] = "one of ",
-        [OPTION_LISTENERS] = "IPv4:PORT, [IPv6]:PORT, *:PORT or unix:/PATH, each with tls none, "
-                             "starttls or implicit, at most 16",
-        [OPTION_RANGES] = "addresses, ranges such as 192.0.2.0/24, or unix, at most 64",
+        [OPTION_LISTENERS] =
+            "IPv4:PORT, [IPv6]:PORT, *:PORT or unix:/PATH, tls none, starttls or implicit",
+        [OPTION_RANGES] = "addresses, ranges such as 192.0.2.0/24, or unix",
     };
 
     if (row->type != OPTION_TEXT) {

@@ -34,8 +34,8 @@ static const char *other_value(const struct option_row *row, char *memory, size_
     case OPTION_DURATION:
         text_addf(&text, "%llums", (unsigned long long)row->max - 1);
         return memory;
-    default:
-        text_add_u64(&text, row->max - 1);
+    default: /* "2": no provider's ceiling is lower */
+        text_add_u64(&text, strcmp(row->name, "max_connections") == 0 ? 2 : row->max - 1);
         return memory;
     }
 }
@@ -107,6 +107,20 @@ static void durations_survive_to_the_millisecond(void **state)
         conf->bdat_demotion_ms = values[i];
         check_round_trip("upstream.bdat_demotion", conf);
     }
+    conf_free(conf);
+}
+
+/* Whoever wrote the text. */
+static void ceilings_hold_in_the_text_form(void **state)
+{
+    struct conf *conf = conf_read(SLICE("providers.outlook.max_connections=50\n"
+                                        "providers.x.smtp_endpoint=smtp.office365.com:587\n"
+                                        "providers.x.max_connections=50\n"),
+                                  NULL);
+
+    (void)state;
+    check_option("by name", conf, "providers.outlook.max_connections", "3");
+    check_option("by server", conf, "providers.x.max_connections", "3");
     conf_free(conf);
 }
 
@@ -274,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_option_survives_the_text_form),
         cmocka_unit_test(durations_survive_to_the_millisecond),
+        cmocka_unit_test(ceilings_hold_in_the_text_form),
         cmocka_unit_test(broken_text_is_refused),
         cmocka_unit_test(restart_is_told_by_name),
         cmocka_unit_test(providers_need_no_restart),

@@ -260,6 +260,31 @@ static void ceilings_hold(void **state)
     conf_free(conf);
 }
 
+/* Another name for the same server lifts nothing. */
+static void ceilings_follow_the_server(void **state)
+{
+    struct conf_notes notes = {NULL, 0, 0};
+    struct conf *conf = parse_ok("providers:\n"
+                                 "  tenant: {smtp_endpoint: \"SMTP.office365.com:587\"}\n"
+                                 "  gmail: {smtp_endpoint: \"smtp-mail.outlook.com:587\"}\n"
+                                 "  outlook: {smtp_endpoint: \"smtp.gmail.com:465\"}\n"
+                                 "  near: {smtp_endpoint: \"smtp.gmail.com.example:465\"}\n"
+                                 "  other: {smtp_endpoint: \"xsmtp.gmail.com:465\"}\n",
+                                 &notes);
+
+    (void)state;
+    check_option("tenant", conf, "providers.tenant.max_connections", "3");
+    check_option("gmail", conf, "providers.gmail.max_connections", "3");
+    check_option("outlook", conf, "providers.outlook.max_connections", "3");
+    assert_int_equal(provider_find(conf, "near")->connection_ceiling, 0);
+    assert_int_equal(provider_find(conf, "other")->connection_ceiling, 0);
+    assert_int_equal(conf_endpoint_ceiling(SLICE("smtp.office365.com")), 3);
+    assert_int_equal(conf_endpoint_ceiling(SLICE("smtp.office365.com.:587")), 3);
+    assert_int_equal(conf_endpoint_ceiling(SLICE("")), 0);
+    conf_notes_clear(&notes);
+    conf_free(conf);
+}
+
 /* oauth.refresh_ahead is for all, wherever it stands; a provider's own wins. */
 static void refresh_ahead_reaches_providers(void **state)
 {
@@ -322,6 +347,7 @@ int main(void)
         cmocka_unit_test(values_are_bounded),
         cmocka_unit_test(providers_inherit_from_default),
         cmocka_unit_test(ceilings_hold),
+        cmocka_unit_test(ceilings_follow_the_server),
         cmocka_unit_test(refresh_ahead_reaches_providers),
         cmocka_unit_test(providers_are_bounded),
         cmocka_unit_test(files_are_opened),
