@@ -16,6 +16,7 @@
 #define CONN_FINISH_MS 5000
 #define CONN_FINISH_DISCARD (1u << 20)
 #define CONN_WRITEV 16
+#define POKE_BYTES 4096
 /* One busy peer yields to the others after so much input in one turn. */
 #define CONN_TURN_BYTES (4 * LOOP_SCRATCH_BYTES)
 
@@ -236,11 +237,25 @@ bool conn_write(struct conn *conn, const void *bytes, size_t len)
     return true;
 }
 
+/* Calls the handler and returns what it took; all of it, when nobody wants the
+ * rest any more: the connection has ended, or began TLS. */
+static size_t hand_over(struct conn *conn, const void *bytes, size_t len)
+{
+    size_t used;
+
+    conn->dropped = false;
+    used = conn->handler->data(conn, (struct slice){bytes, len});
+    if (conn->closed || conn->finishing || conn->dropped)
+        return len;
+    assert(used == len || conn->paused);
+    return used;
+}
+
 /* Delivers octets; what the handler leaves is kept, which it may only while
  * paused. */
 static void deliver(struct conn *conn, const void *bytes, size_t len)
 {
-    size_t used;
+    size_t used = 0;
 
     conn->bytes_in += len;
     if (conn->finishing) {
@@ -248,14 +263,8 @@ static void deliver(struct conn *conn, const void *bytes, size_t len)
             conn_close(&conn);
         return;
     }
-    if (conn->paused || conn->kept.size) {
-        used = 0; /* order: behind what is kept already */
-    } else {
-        used = conn->handler->data(conn, (struct slice){bytes, len});
-        if (conn->closed)
-            return;
-        assert(used == len || conn->paused);
-    }
+    if (!conn->paused && !conn->kept.size) /* else it belongs behind what is kept */
+        used = hand_over(conn, bytes, len);
     if (used < len && !chain_add(&conn->kept, (const char *)bytes + used, len - used))
         fail(conn, "read", "out of memory");
 }
@@ -273,7 +282,7 @@ static void tell_end(struct conn *conn)
     }
 }
 
-static void read_some(struct conn *conn)
+static void read_into(struct conn *conn, unsigned char *scratch, size_t room)
 {
     bool more = true;
     size_t turn = 0;
@@ -281,14 +290,14 @@ static void read_some(struct conn *conn)
     while (more && !conn->closed && conn->tls != CONN_HANDSHAKE && wants_read(conn) &&
            turn < CONN_TURN_BYTES) {
         bool keeps = conn->paused || conn->kept.size;
-        size_t cap = keeps ? CONN_AHEAD : LOOP_SCRATCH_BYTES, len = 0;
-        enum io_status status = conn->ops->read(conn, conn->loop->scratch, cap, &len, &more);
+        size_t cap = keeps && room > CONN_AHEAD ? CONN_AHEAD : room, len = 0;
+        enum io_status status = conn->ops->read(conn, scratch, cap, &len, &more);
 
         if (status == IO_AGAIN)
             break;
         if (status == IO_OK) {
             turn += len;
-            deliver(conn, conn->loop->scratch, len);
+            deliver(conn, scratch, len);
         } else if (status == IO_EOF) {
             conn->eof = true;
         }
@@ -300,30 +309,22 @@ static void read_some(struct conn *conn)
     tell_end(conn);
 }
 
+static void read_some(struct conn *conn)
+{
+    read_into(conn, conn->loop->scratch, LOOP_SCRATCH_BYTES);
+}
+
 void conn_deliver_kept(struct conn *conn)
 {
     while (!conn->closed && !conn->paused && conn->kept.size) {
         /* Copied out, because the handler may drop what is kept (STARTTLS). */
-        size_t len;
+        size_t len, used;
         const unsigned char *run = chain_peek(&conn->kept, &len);
 
         memcpy(conn->loop->scratch, run, len);
-        chain_consume(&conn->kept, len);
-        if (conn->kept.size) {
-            /* The rest must stay behind what this handler call leaves. */
-            struct chain rest = conn->kept;
-
-            chain_init(&conn->kept, &conn->loop->chunks);
-            conn->bytes_in -= len;
-            deliver(conn, conn->loop->scratch, len);
-            if (conn->closed || conn->tls == CONN_HANDSHAKE)
-                chain_clear(&rest);
-            else
-                chain_splice(&conn->kept, &rest);
-        } else {
-            conn->bytes_in -= len;
-            deliver(conn, conn->loop->scratch, len);
-        }
+        used = hand_over(conn, conn->loop->scratch, len);
+        if (conn->kept.size) /* not dropped by the handler */
+            chain_consume(&conn->kept, used);
     }
     if (conn->closed)
         return;
@@ -334,15 +335,25 @@ void conn_deliver_kept(struct conn *conn)
         update_poll(conn);
 }
 
-void conn_poke(struct conn *conn)
+/* OpenSSL reads ahead: what it holds, the kernel no longer knows of. */
+static bool something_there(const struct conn *conn)
 {
     char octet;
 
-    if (conn->closed || !wants_read(conn))
+    if (conn->tls == CONN_TLS && SSL_has_pending(conn->ssl))
+        return true;
+    return recv(conn->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
+}
+
+void conn_poke(struct conn *conn)
+{
+    /* Not the loop's scratch: the caller may be in the middle of another
+     * connection's input, which lies there. */
+    unsigned char own[POKE_BYTES];
+
+    if (conn->closed || !wants_read(conn) || !something_there(conn))
         return;
-    if (recv(conn->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN)
-        return;
-    read_some(conn);
+    read_into(conn, own, sizeof(own));
     if (!conn->closed)
         update_poll(conn);
 }
@@ -366,6 +377,7 @@ bool conn_drop_kept(struct conn *conn)
     bool any = conn->kept.size > 0;
 
     chain_clear(&conn->kept);
+    conn->dropped = true;
     return any;
 }
 
@@ -480,8 +492,9 @@ static void on_descriptor_error(struct conn *conn)
     conn->polled = 0;
     if (conn->tls != CONN_HANDSHAKE && wants_read(conn))
         read_some(conn);
-    if (conn->closed || conn->eof_told)
+    if (conn->closed || conn->failed)
         return;
+    conn->eof_told = false; /* a half-closed peer has gone for good */
     getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &len);
     fail(conn, "connection", error ? strerror(error) : "reset by the peer");
     tell_end(conn);

@@ -61,6 +61,7 @@ struct conn {
     uint64_t bytes_in, bytes_out; /* of the application, without TLS */
     struct reason *error;         /* allocated when there is one */
     bool paused, eof, eof_told, failed, closed, finishing, want_write;
+    bool dropped; /* conn_drop_kept was called since the handler was */
 };
 
 /* Takes over a connected non-blocking descriptor. NULL when memory is out (the

@@ -133,7 +133,8 @@ void dial_start(struct dial *dial, const struct net_address *addresses, size_t c
 
     assert(!dial->active);
     dial->count = count < DIAL_MAX_ADDRESSES ? count : DIAL_MAX_ADDRESSES;
-    memcpy(dial->addresses, addresses, dial->count * sizeof(*addresses));
+    if (dial->count)
+        memcpy(dial->addresses, addresses, dial->count * sizeof(*addresses));
     dial->source = source ? *source : (struct net_address){0};
     dial->next = 0;
     dial->attempt_ms = attempt_ms;

@@ -52,12 +52,14 @@ static void end_turn(struct loop *loop)
     size_t count = loop->resumed.count;
     struct list_node *node;
 
-    /* Who puts himself back on the list has his next turn after the others'. */
+    /* Who puts himself back on a list has his next turn after the others': one
+     * fast reader of a large message must not keep the thread. */
     while (count-- && (node = list_pop_head(&loop->resumed)))
         conn_deliver_kept(container_of(node, struct conn, resume_node));
-    while ((node = list_pop_head(&loop->dirty)))
+    count = loop->dirty.count;
+    while (count-- && (node = list_pop_head(&loop->dirty)))
         conn_flush(container_of(node, struct conn, dirty_node));
-    if (!list_empty(&loop->resumed))
+    if (!list_empty(&loop->resumed) || !list_empty(&loop->dirty))
         uv_timer_start(&loop->again, on_again, 0, 0);
 }
 
