@@ -59,7 +59,7 @@ def test_byte_for_byte(start, chain, tls):
     messages = chain.sink.messages[before:]
     assert [dovecot.strip_received(m.content) for m in messages] == [CONTENT] * 3
     assert messages[0].rcpts == ["b@example.net"]
-    assert daemon.transactions()[-1]["conn_use"] == 3
+    assert daemon.wait_transactions(3)[-1]["conn_use"] == 3
 
 
 @pytest.mark.timeout(120)

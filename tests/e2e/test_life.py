@@ -199,7 +199,7 @@ def test_drain_ends_in_time(start, make_provider, tokens):
             pass
         daemon.process.wait(15)
         assert time.monotonic() - began < 6 * PATIENCE
-    assert daemon.transactions()[0]["outcome"] == "unknown"
+    assert daemon.wait_transactions(1)[0]["outcome"] == "unknown"
     daemon.check_alarms()
     daemon.process = None
 

@@ -41,8 +41,8 @@ def parse_line(line):
     return fields if "event" in fields else None
 
 
-def account(email, provider, tokens, **more):
-    """A record of accounts.json. `provider`: something with a port, or a port;
+def account(email, server, tokens, /, **more):
+    """A record of accounts.json. `server`: something with a port, or a port;
     `tokens`: something with a url, or a URL."""
     name = email.split("@")[0]
     record = {
@@ -54,7 +54,7 @@ def account(email, provider, tokens, **more):
         "client_id": "client",
         "client_secret": "client-secret",
         "refresh_token": "refresh-" + name,
-        "oauth_endpoint": "localhost:%d" % getattr(provider, "port", provider),
+        "oauth_endpoint": "localhost:%d" % getattr(server, "port", server),
         "oauth_token_url": getattr(tokens, "url", tokens),
     }
     record.update(more)
@@ -189,8 +189,9 @@ class Bearerd:
             self.process.kill_all()
 
     def check_alarms(self):
-        found = [line for line in self.process.lines if ALARM.search(line)]
-        assert not found, "sanitizer or assertion:\n" + self.log_tail(200)
+        if any(ALARM.search(line) for line in self.process.lines):
+            report = [line for line in self.process.lines if " event=" not in line]
+            raise AssertionError("sanitizer or assertion:\n" + "\n".join(report[:120]))
 
     # --- log --------------------------------------------------------------
 
@@ -211,6 +212,11 @@ class Bearerd:
 
     def transactions(self, **fields):
         return self.events("transaction", **fields)
+
+    def wait_transactions(self, count, **fields):
+        """The log is written in batches, a moment after the client's answer."""
+        wait_until(lambda: len(self.transactions(**fields)) >= count, 10, "%d transactions" % count)
+        return self.transactions(**fields)
 
     # --- clients ----------------------------------------------------------
 

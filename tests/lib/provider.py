@@ -426,10 +426,9 @@ class Session:
         match = re.match(r"RCPT TO:<([^>]*)>", line, re.I)
         assert match, line
         self.rcpt = match.group(1)
+        # One refused recipient is no refusal of the message to the others.
         if self.reach("rcpt", "final" if self.provider.expects_early("final") else "data"):
             self.rcpts.append(self.rcpt)
-        else:
-            self.refused = True
 
     def do_data(self, _):
         if not self.rcpts:
@@ -440,15 +439,21 @@ class Session:
             self.forget()
             return
         self.read_half(None)
-        whole = b""
+        whole = self.until_the_dot()
+        self.message(re.sub(rb"(^|\r\n)\.", rb"\1", whole), "DATA")
+
+    def until_the_dot(self):
+        """What stands before CRLF.CRLF, in time that grows with its length."""
+        held, seen = bytearray(b"\r\n" + self.buffer), 0
         while True:
-            end = (b"\r\n" + self.buffer).find(b"\r\n.\r\n")
+            end = held.find(b"\r\n.\r\n", max(0, seen - 4))
             if end >= 0:
-                break
+                self.buffer = bytes(held[end + 5:])
+                return bytes(held[2:end + 2])
+            seen = len(held)
+            self.buffer = b""
             self.fill()
-        whole, self.buffer = self.buffer[:end], self.buffer[end + 3:]
-        content = re.sub(rb"(^|\r\n)\.", rb"\1", whole)
-        self.message(content, "DATA")
+            held += self.buffer
 
     def read_half(self, size):
         """Waits for half of the content where a fault stands at 'body'."""

@@ -112,8 +112,13 @@ class Sim:
     def __exit__(self, kind, *_):
         if kind:
             self.process.kill_all()
+            self._clean_up()
         else:
             self.stop()
+
+    def _clean_up(self):
+        if self._own_dir:
+            shutil.rmtree(self.dir, ignore_errors=True)
 
     def stop(self, keep=False):
         """Ends it; it must end well. Its directory goes too, unless kept."""
@@ -123,8 +128,8 @@ class Sim:
             code = self.process.wait(20)
         finally:
             self.process.kill_all()
-            if self._own_dir and not keep:
-                shutil.rmtree(self.dir, ignore_errors=True)
+            if not keep:
+                self._clean_up()
         assert code == 0, "bearer-sim ended with %s\n%s" % (code, self.process.text)
 
     # --- control port -----------------------------------------------------

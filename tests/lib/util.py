@@ -38,14 +38,17 @@ def free_port():
         return port
 
 
-def wait_until(condition, timeout=10, what="condition", every=0.01):
-    """Waits until condition() is true; returns what it returned."""
+def wait_until(condition, timeout=10, what="condition", every=0.01, fail=True):
+    """Waits until condition() is true; returns what it returned. Without `fail`
+    the last, false value when the time is over."""
     end = time.monotonic() + timeout * PATIENCE
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
+            if not fail:
+                return value
             raise AssertionError("waited %g s in vain for: %s" % (timeout * PATIENCE, what))
         time.sleep(every)
 

@@ -110,9 +110,11 @@ class Grid:
             list(pool.map(lambda cell: cell.run(self.bearerd), self.cells.values()))
         self.stopping.set()
         thread.join()
+        # The log is written by a thread of its own.
+        wait_until(lambda: len(self.bearerd.transactions()) >= len(self.cells), 2, "the log",
+                   fail=False)
         for cell in self.cells.values():
-            logged = self.bearerd.transactions(account="acc-" + cell.name)
-            cell.log = logged
+            cell.log = self.bearerd.transactions(account="acc-" + cell.name)
 
     def stop(self):
         try:

@@ -128,7 +128,7 @@ def test_data_dot_stuffed(strict, upstream, pair):
 @pairs
 def test_bdat(strict, upstream, pair):
     content = content_of(pair)
-    reply, got = strict.transfer(upstream, lambda client: client.bdat(content, 7))
+    reply, got = strict.transfer(upstream, lambda client: client.bdat(content, 40))
     expect(reply, got, content, upstream)
 
 
@@ -137,7 +137,7 @@ def test_bdat(strict, upstream, pair):
 def test_ends_with_it(strict, upstream, pair):
     """The content ends with the dot and the line end, by BDAT."""
     content = HEAD + ENDS[pair[0]] + b"." + ENDS[pair[1]]
-    reply, got = strict.transfer(upstream, lambda client: client.bdat(content, 5))
+    reply, got = strict.transfer(upstream, lambda client: client.bdat(content, 15))
     expect(reply, got, content, upstream)
 
 
@@ -149,7 +149,7 @@ def normalized(content):
 @pairs
 def test_normalize_bdat(lenient, upstream, pair):
     content = content_of(pair)
-    reply, got = lenient.transfer(upstream, lambda client: client.bdat(content, 7))
+    reply, got = lenient.transfer(upstream, lambda client: client.bdat(content, 40))
     assert reply.code == 250
     assert got == [normalized(content)]
 

@@ -12,7 +12,9 @@ from lib.tokens import TokenServer
 from lib.util import SANITIZED, free_port
 
 DIALOGUES = [Dialogue(path) for path in sorted(pathlib.Path(__file__).parent.glob("*.txt"))]
-by_name = pytest.mark.parametrize("dialogue", DIALOGUES, ids=lambda d: d.path.stem)
+each = pytest.mark.parametrize("dialogue", DIALOGUES, ids=lambda d: d.path.stem)
+each_that_can_be_cut = pytest.mark.parametrize(
+    "dialogue", [d for d in DIALOGUES if not d.whole], ids=lambda d: d.path.stem)
 # Under a sanitizer every seventh cut: all of them were made without.
 EVERY = 7 if SANITIZED else 1
 
@@ -72,24 +74,20 @@ def stage(certs):
     stage.stop()
 
 
-@by_name
+@each
 @pytest.mark.tsan
 def test_at_full_speed(stage, dialogue):
     stage.play(dialogue)
 
 
-@by_name
+@each_that_can_be_cut
 def test_octet_by_octet(stage, dialogue):
-    if dialogue.whole:
-        pytest.skip("shows what happens at full speed")
     stage.play(dialogue, "octets")
 
 
-@by_name
+@each_that_can_be_cut
 @pytest.mark.timeout(180)
 def test_cut_at_every_boundary(stage, dialogue):
-    if dialogue.whole:
-        pytest.skip("shows what happens at full speed")
     cuts = dialogue.split_points()
     if len(cuts) > 3000:  # long lines: both ends of them
         cuts = cuts[:400] + cuts[400:-400:50] + cuts[-400:]
