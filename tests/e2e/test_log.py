@@ -72,7 +72,7 @@ def test_no_secret_at_any_level(start, make_provider, tokens):
         client.message(A, "b@example.net", b"x\r\n")
     tokens.answer = lambda form, number: (400, {"error": "invalid_grant", "echo": form}, {})
     daemon.reload()
-    wait_until(lambda: len(daemon.transactions()) >= 2, 10, "two transactions")
+    daemon.wait_transactions(2)
     daemon.stop()
     text = daemon.process.text
     used = [login[1] for login in provider.logins]

@@ -79,11 +79,11 @@ def test_refresh_ahead_in_the_background(start, provider, certs):
 
 def test_endpoint_down_while_the_token_is_valid(start, provider, certs):
     """Mail flows as long as the token does."""
-    tokens = TokenServer(certs, lifetime=3600)
-    daemon = start([account(A, provider, tokens)], {"providers.gmail.refresh_ahead": "3598s"})
+    tokens = TokenServer(certs, lifetime=24)  # it is refreshed at half its life
+    daemon = start([account(A, provider, tokens)])
     assert daemon.send(A, "x@example.net").code == 250
     tokens.answer = lambda form, number: (503, "<html>down</html>", {})
-    wait_until(lambda: len(tokens.requests) >= 3, 15, "refreshes that fail")
+    wait_until(lambda: len(tokens.requests) >= 3, 20, "refreshes that fail")
     for _ in range(5):
         assert daemon.send(A, "x@example.net").code == 250
     tokens.stop()

@@ -497,6 +497,7 @@ class Session:
 
     def message(self, content, verb):
         message = Message(self.sender, self.rcpts, content, self.user, self.number, verb)
+        self.verb = verb
         refused = self.refused
         self.forget()
         if refused:  # the refusal is out already, in the middle of the content
