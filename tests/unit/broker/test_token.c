@@ -1,0 +1,861 @@
+/* The life of tokens, with a clock, an endpoint, a store and a relay that the
+ * tests hold in their hands.
+ */
+#include "check.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "broker/oauth/http.h"
+#include "broker/oauth/token_private.h"
+#include "broker/registry.h"
+#include "broker/tell.h"
+#include "broker/wipe.h"
+
+/* --- the clock --------------------------------------------------------------- */
+
+static uint64_t now_ms, wall_offset;
+
+uint64_t uv_now(const uv_loop_t *loop)
+{
+    (void)loop;
+    return now_ms;
+}
+
+uint64_t clock_ms(void)
+{
+    return now_ms;
+}
+
+uint64_t clock_us(void)
+{
+    return now_ms * 1000;
+}
+
+uint64_t clock_wall_ms(void)
+{
+    return now_ms + wall_offset;
+}
+
+/* --- the endpoint -------------------------------------------------------------- */
+
+struct http_request {
+    bool open, fresh;
+    char url[128], body[512];
+    http_done *done;
+    void *owner;
+};
+
+static struct http_request requests[4096];
+static size_t request_count, open_requests, most_open;
+
+struct http_request *http_post(struct http *http, const char *url, struct slice body, bool fresh,
+                               http_done *done, void *owner)
+{
+    struct http_request *request = &requests[request_count++];
+
+    (void)http;
+    assert_true(request_count < COUNT_OF(requests));
+    *request = (struct http_request){.open = true, .fresh = fresh, .done = done, .owner = owner};
+    slice_copy(slice_of(url), request->url, sizeof(request->url));
+    slice_copy(body, request->body, sizeof(request->body));
+    open_requests++;
+    most_open = open_requests > most_open ? open_requests : most_open;
+    return request;
+}
+
+void http_cancel(struct http_request *request)
+{
+    assert_true(request->open);
+    request->open = false;
+    open_requests--;
+}
+
+static void respond_with(struct http_request *request, long status, const char *body,
+                         const char *retry_after)
+{
+    struct oauth_answer answer = {.status = status,
+                                  .body = slice_of(body),
+                                  .retry_after = slice_of(retry_after),
+                                  .wall_ms = clock_wall_ms()};
+
+    assert_true(request->open);
+    request->open = false;
+    open_requests--;
+    request->done(request->owner, status ? &answer : NULL, status ? NULL : "cannot connect");
+}
+
+/* Answers the oldest open request. */
+static void respond(long status, const char *body)
+{
+    for (size_t i = 0; i < request_count; i++) {
+        if (requests[i].open) {
+            respond_with(&requests[i], status, body, "");
+            return;
+        }
+    }
+    fail_msg("there is no request to answer");
+}
+
+static void respond_all(long status, const char *body)
+{
+    size_t seen = request_count;
+
+    for (size_t i = 0; i < seen; i++) {
+        if (requests[i].open)
+            respond_with(&requests[i], status, body, "");
+    }
+}
+
+#define GOOD "{\"access_token\":\"at\",\"expires_in\":3600}"
+#define ROTATED "{\"access_token\":\"at\",\"expires_in\":3600,\"refresh_token\":\"rt2\"}"
+#define DEAD "{\"error\":\"invalid_grant\",\"error_description\":\"revoked\"}"
+#define APP "{\"error\":\"invalid_client\",\"error_description\":\"secret\"}"
+
+/* --- the store ------------------------------------------------------------------ */
+
+static struct store_save *saves[256];
+static size_t save_count;
+
+static void save_token(struct store *store, struct store_save *save)
+{
+    (void)store;
+    saves[save_count++] = save;
+}
+
+static const struct store_ops store_ops = {.scheme = "fake", .save_token = save_token};
+static struct store store = {&store_ops};
+
+static void finish_save(enum store_status status)
+{
+    struct store_save *save;
+
+    assert_true(save_count > 0);
+    save = saves[--save_count];
+    save->status = status;
+    reason_set(&save->why, "as the test says");
+    save->done(save);
+}
+
+/* --- the relay ------------------------------------------------------------------- */
+
+static size_t told_tokens, told_states;
+static char told_token[64], told_text[1024];
+static enum account_state told_state;
+
+void tell_introduce(struct account *account)
+{
+    (void)account;
+}
+
+void tell_put(const struct account *account)
+{
+    (void)account;
+}
+
+void tell_state(const struct account *account)
+{
+    told_states++;
+    told_state = account_state(account);
+    slice_copy(slice_of(account_worst(account)->text), told_text, sizeof(told_text));
+}
+
+void tell_token(const struct account *account)
+{
+    if (!token_valid(account))
+        return;
+    told_tokens++;
+    slice_copy(slice_of(account->token.value), told_token, sizeof(told_token));
+}
+
+void tell_remove(struct account *account)
+{
+    (void)account;
+}
+
+/* --- the world --------------------------------------------------------------------- */
+
+static struct loop loop;
+static struct tokens tokens;
+static struct registry registry;
+static struct conf *conf;
+static size_t store_changes;
+
+static void on_store_changed(struct tokens *unused)
+{
+    (void)unused;
+    store_changes++;
+}
+
+static void apply(const char *json_text)
+{
+    struct account_set *set = account_set_new();
+    struct registry_changes changes;
+    struct document document;
+    struct reason why;
+
+    if (!document_parse(&document, slice_of(json_text), "test", &why))
+        fail_msg("%s", why.text);
+    assert_true(account_set_read(set, &document, "test", conf));
+    check_num("skipped", (long long)set->problems.skipped, 0);
+    registry_apply(&registry, set, &changes);
+    account_set_free(set);
+    document_clear(&document);
+}
+
+static void apply_accounts(size_t count, const char *more)
+{
+    char *memory = malloc(count * 256 + 16);
+    struct text text;
+
+    text_init(&text, memory, count * 256 + 16);
+    for (size_t i = 0; i < count; i++)
+        text_addf(&text,
+                  "%s{\"email\":\"u%zu@x\",\"account_id\":\"u%zu\",\"provider\":\"outlook\","
+                  "\"client_id\":\"c\",\"refresh_token\":\"rt\"%s}",
+                  i ? "," : "[", i, i, more);
+    text_add_char(&text, ']');
+    apply(memory);
+    free(memory);
+}
+
+static struct account *account_named(const char *id)
+{
+    struct account *account = registry_by_id(&registry, slice_of(id));
+
+    assert_non_null(account);
+    return account;
+}
+
+/* Time passes; what is due happens, in order. */
+static void pass(uint64_t ms)
+{
+    uint64_t end = now_ms + ms;
+
+    while (now_ms < end) {
+        now_ms = now_ms + 500 < end ? now_ms + 500 : end;
+        timers_run(&loop.timers, now_ms);
+    }
+}
+
+static int set_up(void **state)
+{
+    struct reason why;
+
+    (void)state;
+    now_ms = 1000000;
+    wall_offset = 1700000000000;
+    request_count = open_requests = most_open = save_count = 0;
+    told_tokens = told_states = store_changes = 0;
+    told_state = ACCOUNT_ACTIVE;
+    told_token[0] = told_text[0] = '\0';
+    conf = conf_default();
+    assert_true(loop_init(&loop, &why));
+    timers_init(&loop.timers, now_ms);
+    tokens_init(&tokens, &loop, NULL, &store);
+    tokens.conf = conf;
+    tokens.store_changed = on_store_changed;
+    registry_init(&registry, &loop);
+    registry.tokens = &tokens;
+    registry.conf = conf;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    registry_clear(&registry);
+    check_num("requests left", (long long)open_requests, 0);
+    while (save_count)
+        finish_save(STORE_OK);
+    loop_close(&loop);
+    conf_free(conf);
+    return 0;
+}
+
+/* --- tests ---------------------------------------------------------------------------- */
+
+static void test_the_first_token(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    check_num("requests", (long long)request_count, 1);
+    assert_string_equal(requests[0].url,
+                        "https://login.microsoftonline.com/common/oauth2/v2.0/token");
+    assert_string_equal(requests[0].body,
+                        "grant_type=refresh_token&client_id=c&refresh_token=rt&"
+                        "scope=https%3A%2F%2Foutlook.office.com%2FSMTP.Send%20offline_access");
+    assert_false(token_valid(account));
+    respond(200, GOOD);
+    assert_true(token_valid(account));
+    assert_string_equal(told_token, "at");
+    check_num("serial", (long long)account->token.serial, 1);
+    check_num("state", account_state(account), ACCOUNT_ACTIVE);
+}
+
+static void test_the_client_secret_goes_along_where_there_is_one(void **state)
+{
+    (void)state;
+    apply_accounts(1, ",\"client_secret\":\"s&s\",\"extra\":{\"x\":\"y\"},\"scope\":\"sc\"");
+    assert_string_equal(requests[0].body,
+                        "grant_type=refresh_token&client_id=c&client_secret=s%26s&"
+                        "refresh_token=rt&scope=sc&x=y");
+}
+
+static void test_refresh_ahead_of_expiry(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, GOOD);
+    pass(2840000);
+    check_num("not yet", (long long)request_count, 1);
+    pass(161000);
+    check_num("now", (long long)request_count, 2);
+    assert_true(token_valid(account)); /* it serves meanwhile */
+    respond(200, GOOD);
+    check_num("serial", (long long)account->token.serial, 2);
+}
+
+static void test_clocks_that_jump(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, GOOD);
+    wall_offset -= 86400000;
+    assert_true(token_valid(account));
+    pass(3600000);
+    assert_false(token_valid(account)); /* although the wall clock says otherwise */
+    respond(200, GOOD);
+    wall_offset += 7200000; /* the machine slept */
+    assert_false(token_valid(account));
+}
+
+static void test_one_request_at_a_time(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    for (int i = 0; i < 50; i++)
+        token_wanted(account);
+    pass(10000);
+    check_num("requests", (long long)request_count, 1);
+    respond(200, GOOD);
+    for (int i = 0; i < 50; i++)
+        token_wanted(account);
+    check_num("requests", (long long)request_count, 1);
+    check_num("told", (long long)told_tokens, 51);
+}
+
+static void test_short_lives_make_no_loop(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    for (int second = 0; second < 30; second++) {
+        if (open_requests)
+            respond(200, "{\"access_token\":\"at\",\"expires_in\":3}");
+        for (int i = 0; i < 10; i++)
+            token_wanted(account);
+        pass(1000);
+    }
+    assert_true(request_count <= 31);
+}
+
+static void test_transient_failures(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(0, "");
+    check_num("state", told_state, ACCOUNT_THROTTLED);
+    assert_non_null(strstr(told_text, "cannot connect"));
+    assert_non_null(strstr(told_text, "next try in"));
+    /* Waiting mail does not make it sooner, and hears so each time. */
+    told_states = 0;
+    token_wanted(account);
+    token_wanted(account);
+    check_num("requests", (long long)request_count, 1);
+    check_num("told", (long long)told_states, 2);
+    for (int i = 0; i < 20; i++) {
+        pass(31000);
+        respond(503, "");
+        assert_true(requests[request_count - 1].fresh);
+    }
+    pass(31000);
+    respond(200, GOOD);
+    check_num("state", told_state, ACCOUNT_ACTIVE);
+    check_num("failures", account->token.failures, 0);
+}
+
+static void test_a_valid_token_outlives_an_outage(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, GOOD);
+    told_states = 0;
+    while (now_ms < account->token.expires_ms - 1000) {
+        pass(500);
+        if (open_requests)
+            respond(500, "");
+        check_num("state", account_state(account), ACCOUNT_ACTIVE);
+    }
+    assert_true(request_count > 5);
+    check_num("told", (long long)told_states, 0);
+    pass(2000);
+    token_wanted(account);
+    if (open_requests)
+        respond(500, "");
+    check_num("state", told_state, ACCOUNT_THROTTLED);
+}
+
+static void test_throttling(void **state)
+{
+    (void)state;
+    apply_accounts(1, "");
+    respond_with(&requests[0], 429, "Too Many Requests", "120");
+    check_num("state", told_state, ACCOUNT_THROTTLED);
+    token_wanted(account_named("u0"));
+    pass(119000);
+    check_num("requests", (long long)request_count, 1);
+    pass(17000);
+    check_num("requests", (long long)request_count, 2);
+}
+
+static void test_a_dead_grant_parks_at_once_without_a_token(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(2, "");
+    account = account_named("u0");
+    respond_with(&requests[0], 400, DEAD, "");
+    respond_with(&requests[1], 200, GOOD, "");
+    check_num("u0", account_state(account), ACCOUNT_NEEDS_CONSENT);
+    check_num("u1", account_state(account_named("u1")), ACCOUNT_ACTIVE);
+    token_wanted(account);
+    check_num("told", told_state, ACCOUNT_NEEDS_CONSENT);
+    assert_non_null(strstr(told_text, "sign in again"));
+    pass(3500000);
+    check_num("no storm", (long long)request_count, 3); /* the other's refresh ahead */
+    pass(1100000);
+    assert_true(request_count <= 5); /* one probe */
+    /* A new grant in the file ends it. */
+    apply("[{\"email\":\"u0@x\",\"account_id\":\"u0\",\"provider\":\"outlook\",\"client_id\":\"c\","
+          "\"refresh_token\":\"new\"}]");
+    check_num("state", account_state(account), ACCOUNT_ACTIVE);
+    assert_non_null(strstr(requests[request_count - 1].body, "refresh_token=new"));
+}
+
+static void test_a_dead_grant_is_confirmed_with_a_token(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, GOOD);
+    pass(3001000);
+    respond(400, DEAD);
+    check_num("not yet", account_state(account), ACCOUNT_ACTIVE);
+    pass(59000);
+    check_num("waits a minute", (long long)request_count, 2);
+    pass(17000);
+    respond(400, DEAD);
+    check_num("now", account_state(account), ACCOUNT_NEEDS_CONSENT);
+}
+
+static void test_a_misunderstood_grant_recovers(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, GOOD);
+    pass(3001000);
+    respond(400, DEAD);
+    pass(76000);
+    respond(200, GOOD);
+    check_num("state", account_state(account), ACCOUNT_ACTIVE);
+    check_num("confirming", account->token.confirming, false);
+}
+
+static void test_rotation_is_saved_before_use(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, ROTATED);
+    check_num("told", (long long)told_tokens, 0);
+    assert_string_equal(saves[0]->id, "u0");
+    assert_string_equal(saves[0]->expected, "rt");
+    assert_string_equal(saves[0]->token, "rt2");
+    assert_true(tokens_busy(&tokens));
+    finish_save(STORE_OK);
+    check_num("told", (long long)told_tokens, 1);
+    assert_string_equal(account->record->refresh_token, "rt2");
+    assert_false(tokens_busy(&tokens));
+    pass(3001000);
+    assert_non_null(strstr(requests[1].body, "refresh_token=rt2"));
+    /* The same one again is no rotation. */
+    respond(200, ROTATED);
+    check_num("saves", (long long)save_count, 0);
+}
+
+static void test_a_failed_save_loses_nothing(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, ROTATED);
+    finish_save(STORE_FAILED);
+    check_num("told", (long long)told_tokens, 1);
+    assert_string_equal(account->record->refresh_token, "rt");
+    pass(1500);
+    assert_string_equal(saves[0]->token, "rt2"); /* tried again */
+    assert_string_equal(saves[0]->expected, "rt");
+    finish_save(STORE_FAILED);
+    /* A reload of the old file does not bring the old one back. */
+    apply_accounts(1, "");
+    pass(3001000);
+    assert_non_null(strstr(requests[1].body, "refresh_token=rt2"));
+    while (save_count)
+        finish_save(STORE_FAILED);
+    respond(200, "{\"access_token\":\"at\",\"expires_in\":3600,\"refresh_token\":\"rt3\"}");
+    while (save_count)
+        finish_save(STORE_FAILED);
+    pass(61000);
+    assert_string_equal(saves[0]->token, "rt3");
+    finish_save(STORE_OK);
+    assert_string_equal(account->record->refresh_token, "rt3");
+    pass(120000);
+    check_num("saves", (long long)save_count, 0);
+}
+
+static void test_a_newer_token_survives_the_save_of_an_older(void **state)
+{
+    struct account *account;
+    struct store_save *older;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, ROTATED);
+    finish_save(STORE_FAILED);
+    pass(1500);
+    older = saves[0]; /* on its way, and takes long */
+    pass(3001000);
+    respond(200, "{\"access_token\":\"at\",\"expires_in\":3600,\"refresh_token\":\"rt3\"}");
+    assert_string_equal(account->token.unsaved, "rt3");
+    save_count = 0;
+    older->status = STORE_OK;
+    older->done(older);
+    assert_string_equal(account->record->refresh_token, "rt2");
+    assert_string_equal(account->token.unsaved, "rt3");
+    pass(61000);
+    assert_string_equal(saves[0]->token, "rt3");
+    assert_string_equal(saves[0]->expected, "rt2");
+    finish_save(STORE_OK);
+    assert_null(account->token.unsaved);
+}
+
+static void test_an_edited_file_is_loaded_again(void **state)
+{
+    (void)state;
+    apply_accounts(1, "");
+    respond(200, ROTATED);
+    finish_save(STORE_CHANGED);
+    check_num("reloads", (long long)store_changes, 1);
+    check_num("told", (long long)told_tokens, 1); /* mail flows meanwhile */
+}
+
+static void test_removal_while_things_are_under_way(void **state)
+{
+    (void)state;
+    apply_accounts(2, "");
+    respond_with(&requests[0], 200, ROTATED, "");
+    apply("[]"); /* one is saving, one is asking */
+    check_num("accounts", (long long)registry_count(&registry), 0);
+    check_num("open", (long long)open_requests, 0);
+    check_num("saves", (long long)save_count, 1);
+    finish_save(STORE_OK);
+    check_num("told", (long long)told_tokens, 0);
+}
+
+static void test_a_rejected_token_is_replaced_once(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, GOOD);
+    token_rejected(account, 1, "535 5.7.8 no");
+    assert_false(token_valid(account));
+    check_num("forced", (long long)request_count, 2);
+    token_rejected(account, 1, "535 5.7.8 no"); /* the other connection's */
+    check_num("once", (long long)request_count, 2);
+    respond(200, GOOD);
+    check_num("state", account_state(account), ACCOUNT_ACTIVE);
+    token_rejected(account, 1, "late");
+    assert_true(token_valid(account));
+    /* The fresh one, too: it is not the token. */
+    token_rejected(account, 2, "535 5.7.8 no");
+    check_num("state", account_state(account), ACCOUNT_MISCONFIGURED);
+    assert_non_null(strstr(told_text, "535 5.7.8 no"));
+    token_wanted(account);
+    pass(890000);
+    check_num("rests", (long long)request_count, 2);
+    pass(20000);
+    check_num("tries", (long long)request_count, 3);
+    respond(200, GOOD);
+    check_num("state", account_state(account), ACCOUNT_ACTIVE);
+    token_rejected(account, 3, "535 5.7.8 no");
+    check_num("state", account_state(account), ACCOUNT_MISCONFIGURED);
+    pass(1790000);
+    check_num("rests longer", (long long)request_count, 3);
+}
+
+static void test_a_rejection_long_after_is_the_first_again(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, GOOD);
+    token_rejected(account, 1, "no");
+    respond(200, GOOD);
+    pass(3001000); /* its successor comes in time */
+    respond(200, GOOD);
+    token_rejected(account, 3, "no");
+    check_num("state", account_state(account), ACCOUNT_ACTIVE);
+    check_num("forced", (long long)open_requests, 1);
+}
+
+static void test_an_application_fails_as_one(void **state)
+{
+    size_t before;
+
+    (void)state;
+    conf->oauth_concurrency = 5;
+    apply_accounts(100, "");
+    pass(2000);
+    check_num("first", (long long)request_count, 5);
+    respond_all(401, APP);
+    before = request_count;
+    respond_all(401, APP);
+    pass(60000);
+    assert_true(request_count <= before + 5);
+    for (int i = 0; i < 100; i++) {
+        char id[16];
+
+        snprintf(id, sizeof(id), "u%d", i);
+        check_num(id, account_state(account_named(id)), ACCOUNT_MISCONFIGURED);
+    }
+    /* One probe, not a hundred. */
+    before = request_count;
+    pass(600000);
+    check_num("probe", (long long)(request_count - before), 1);
+    respond_all(200, GOOD);
+    for (int i = 0; i < 60; i++) {
+        pass(500);
+        respond_all(200, GOOD);
+    }
+    for (int i = 0; i < 100; i++) {
+        char id[16];
+
+        snprintf(id, sizeof(id), "u%d", i);
+        check_num(id, account_state(account_named(id)), ACCOUNT_ACTIVE);
+        assert_true(token_valid(account_named(id)));
+    }
+    check_num("concurrency", (long long)most_open, 5);
+}
+
+static void test_one_wrong_record_stops_no_other(void **state)
+{
+    (void)state;
+    apply_accounts(3, "");
+    respond_with(&requests[0], 401, APP, ""); /* says the endpoint, of this one only */
+    respond_with(&requests[1], 200, GOOD, "");
+    respond_with(&requests[2], 200, GOOD, "");
+    check_num("u0", account_state(account_named("u0")), ACCOUNT_MISCONFIGURED);
+    pass(3600000);
+    respond_all(200, GOOD);
+    check_num("u1", account_state(account_named("u1")), ACCOUNT_ACTIVE);
+    check_num("u2", account_state(account_named("u2")), ACCOUNT_ACTIVE);
+}
+
+static void test_an_endpoint_that_is_down_is_left_in_peace(void **state)
+{
+    size_t before;
+
+    (void)state;
+    apply_accounts(90, "");
+    check_num("all at once", (long long)request_count, 90);
+    respond_all(0, "");
+    before = request_count;
+    for (int i = 0; i < 120; i++) {
+        pass(500);
+        respond_all(0, "");
+    }
+    /* A minute of outage: a probe every few seconds, for all 90 accounts. */
+    assert_true(request_count - before < 20);
+    check_num("state", account_state(account_named("u7")), ACCOUNT_THROTTLED);
+    token_wanted(account_named("u7"));
+    check_num("told", told_state, ACCOUNT_THROTTLED);
+    for (int i = 0; i < 80; i++) {
+        pass(500);
+        respond_all(200, GOOD);
+    }
+    for (int i = 0; i < 90; i++) {
+        char id[16];
+
+        snprintf(id, sizeof(id), "u%d", i);
+        assert_true(token_valid(account_named(id)));
+    }
+}
+
+static void test_mail_goes_first(void **state)
+{
+    (void)state;
+    conf->oauth_concurrency = 1;
+    apply_accounts(50, "");
+    pass(600);
+    check_num("one", (long long)open_requests, 1);
+    token_wanted(account_named("u49"));
+    respond(200, GOOD);
+    assert_ptr_equal(requests[1].owner, account_named("u49"));
+}
+
+static void test_many_accounts_start_slowly(void **state)
+{
+    (void)state;
+    apply_accounts(1000, "");
+    assert_true(request_count < 50);
+    for (int i = 0; i < 24; i++) {
+        pass(500);
+        assert_true(open_requests < 120);
+        respond_all(200, GOOD);
+    }
+    check_num("all", (long long)request_count, 1000);
+}
+
+static void test_disabled_accounts_ask_for_nothing(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, ",\"disabled\":true");
+    account = account_named("u0");
+    check_num("requests", (long long)request_count, 0);
+    check_num("state", account_state(account), ACCOUNT_DISABLED);
+    token_wanted(account);
+    check_num("told", told_state, ACCOUNT_DISABLED);
+    check_num("requests", (long long)request_count, 0);
+    apply_accounts(1, "");
+    check_num("requests", (long long)request_count, 1);
+    check_num("state", account_state(account), ACCOUNT_ACTIVE);
+    apply_accounts(1, ",\"disabled\":true"); /* while it asks */
+    respond(200, GOOD);
+    check_num("state", account_state(account), ACCOUNT_DISABLED);
+    pass(4000000);
+    check_num("requests", (long long)request_count, 1);
+}
+
+static void test_a_providers_hold_outlives_a_token(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    account_hold(account, HOLD_PROVIDER, ACCOUNT_PARKED, clock_wall_ms() + 60000, "550 5.4.5");
+    respond(200, GOOD);
+    check_num("parked", told_state, ACCOUNT_PARKED);
+    pass(59000);
+    check_num("parked", account_state(account), ACCOUNT_PARKED);
+    pass(2000);
+    check_num("over", told_state, ACCOUNT_ACTIVE);
+}
+
+static void test_stopping(void **state)
+{
+    (void)state;
+    conf->oauth_concurrency = 1;
+    apply_accounts(2, "");
+    pass(100);
+    tokens_stop(&tokens);
+    assert_true(tokens_busy(&tokens));
+    respond(200, ROTATED);
+    assert_true(tokens_busy(&tokens));
+    finish_save(STORE_OK);
+    assert_false(tokens_busy(&tokens));
+    pass(10000);
+    check_num("requests", (long long)request_count, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_first_token),
+        TEST(test_the_client_secret_goes_along_where_there_is_one),
+        TEST(test_refresh_ahead_of_expiry),
+        TEST(test_clocks_that_jump),
+        TEST(test_one_request_at_a_time),
+        TEST(test_short_lives_make_no_loop),
+        TEST(test_transient_failures),
+        TEST(test_a_valid_token_outlives_an_outage),
+        TEST(test_throttling),
+        TEST(test_a_dead_grant_parks_at_once_without_a_token),
+        TEST(test_a_dead_grant_is_confirmed_with_a_token),
+        TEST(test_a_misunderstood_grant_recovers),
+        TEST(test_rotation_is_saved_before_use),
+        TEST(test_a_failed_save_loses_nothing),
+        TEST(test_a_newer_token_survives_the_save_of_an_older),
+        TEST(test_an_edited_file_is_loaded_again),
+        TEST(test_removal_while_things_are_under_way),
+        TEST(test_a_rejected_token_is_replaced_once),
+        TEST(test_a_rejection_long_after_is_the_first_again),
+        TEST(test_an_application_fails_as_one),
+        TEST(test_one_wrong_record_stops_no_other),
+        TEST(test_an_endpoint_that_is_down_is_left_in_peace),
+        TEST(test_mail_goes_first),
+        TEST(test_many_accounts_start_slowly),
+        TEST(test_disabled_accounts_ask_for_nothing),
+        TEST(test_a_providers_hold_outlives_a_token),
+        TEST(test_stopping),
+    };
+
+    json_set_alloc_funcs(wipe_malloc, wipe_free);
+    log_set_level(LOG_ERROR);
+    if (sodium_init() < 0)
+        return 1;
+    return cmocka_run_group_tests_name("broker/token", tests, NULL, NULL);
+}
