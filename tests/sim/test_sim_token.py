@@ -148,7 +148,7 @@ def test_chunked_and_late_answers(gmail):
     with urllib.request.urlopen(gmail.url, data, context=gmail.context) as reply:
         assert reply.headers["Transfer-Encoding"] == "chunked"
         assert json.load(reply)["access_token"]
-    gmail.knobs(token_delay_ms=300)
+    gmail.knobs(token_delay_ms=1000)
     took = []
 
     def late():
@@ -161,10 +161,10 @@ def test_chunked_and_late_answers(gmail):
         thread.start()
     start = time.monotonic()
     gmail.state()
-    assert time.monotonic() - start < 0.25  # nobody else waits
+    assert time.monotonic() - start < 0.8  # nobody else waits
     for thread in threads:
         thread.join()
-    assert len(took) == 5 and min(took) >= 0.3 and max(took) < 1.5
+    assert len(took) == 5 and min(took) >= 1 and max(took) < 4  # and not one by one
 
 
 def test_one_connection_serves_many_refreshes(m365):
