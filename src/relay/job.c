@@ -88,6 +88,7 @@ static void give_back(struct job *job)
     if (!job->returned || (atomic_load(&job->cancelled) && !job->cancel_acked))
         return;
     job->with_owner = false;
+    job->origin->jobs_out--;
     job->done(job);
 }
 
@@ -123,6 +124,7 @@ void job_submit(struct job *job, enum job_want want)
     assert(!job->with_owner);
     job->want = want;
     job->with_owner = true;
+    job->origin->jobs_out++;
     job->returned = false;
     job->outcome = OUTCOME_NONE;
     job->time.submitted = clock_us();

@@ -24,7 +24,7 @@ static void stop_accepting(struct worker *worker)
 
 static bool has_work(const struct worker *worker)
 {
-    return !list_empty(&worker->sessions) || upstream_busy(worker) > 0;
+    return !list_empty(&worker->sessions) || worker->jobs_out > 0 || upstream_busy(worker) > 0;
 }
 
 /* Tells the main thread once, and goes on: another worker may still need the

@@ -39,6 +39,7 @@ struct worker {
     /* upstream */
     struct account_table *accounts;
     uint64_t conn_serial;
+    size_t jobs_out; /* jobs of sessions here, ended ones too, that are with their owners */
     /* requests to the broker under way, by number */
     struct request *requests;
     uint64_t request_serial;

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "relay/upstream/pool.h"
 
-#define TOKEN_MARGIN_MS 5000 /* a login takes a moment */
+#define TOKEN_MARGIN_MS 5000 /* a login takes a moment; less for a token of short life */
 #define REJECTED_FOR_MS (15 * 60 * 1000ull)
 
 struct account_table *upstream_new(struct worker *worker)
@@ -112,6 +112,14 @@ static bool take_source(struct account *account, struct slice text)
     return net_address_parse(address, &account->source, NULL);
 }
 
+/* The account as it was half taken cannot send; what waits is told. */
+static void refuse_account(struct worker *worker, struct slice id)
+{
+    log_event(LOG_ERROR, "account_not_taken", log_sl("account", id),
+              log_s("reason", "out of memory or a bad source address"));
+    upstream_remove(worker, id);
+}
+
 static bool take_fields(struct account *account, const struct ipc_account *from)
 {
     struct endpoint *endpoint =
@@ -130,10 +138,10 @@ static bool take_fields(struct account *account, const struct ipc_account *from)
     account->max_concurrent = from->max_concurrent;
     account->max_age_ms = from->max_age_ms;
     account->idle_ms = from->idle_ms;
-    account->removed = false;
-    return set_text(&account->sasl_user, from->sasl_user) &&
-           set_text(&account->provider, from->provider) &&
-           take_source(account, from->source_address);
+    account->removed = !set_text(&account->sasl_user, from->sasl_user) ||
+                       !set_text(&account->provider, from->provider) ||
+                       !take_source(account, from->source_address);
+    return !account->removed;
 }
 
 void upstream_put(struct worker *worker, const struct ipc_account *from)
@@ -144,8 +152,7 @@ void upstream_put(struct worker *worker, const struct ipc_account *from)
     if (!account)
         account = account_new(worker->accounts, from->id);
     if (!account || !take_fields(account, from)) {
-        log_event(LOG_ERROR, "account_not_taken", log_sl("account", from->id),
-                  log_s("reason", "out of memory or a bad source address"));
+        refuse_account(worker, from->id);
         return;
     }
     if (changed) {
@@ -153,10 +160,10 @@ void upstream_put(struct worker *worker, const struct ipc_account *from)
         drop_token(account);
         account->rejections = account->dial_failures = 0;
         account->dial_not_before = account->login_not_before = 0;
-        account->token_asked = false;
+        account->token_asked_at = 0;
         account->state = ACCOUNT_ACTIVE;
-        pool_retire_idle(account, false);
     }
+    pool_retire(account);
     pool_pump(account);
 }
 
@@ -172,7 +179,7 @@ void upstream_remove(struct worker *worker, struct slice id)
     smtp_reply_set(&reply, 451, (struct smtp_enhanced){4, 7, 0}, "the account was removed");
     account->jobs++; /* keeps it while its lists are emptied */
     pool_fail_waiting(account, &reply);
-    pool_retire_idle(account, true);
+    pool_retire(account);
     account->jobs--;
     smtp_reply_clear(&reply);
     account_maybe_free(account);
@@ -181,6 +188,7 @@ void upstream_remove(struct worker *worker, struct slice id)
 void upstream_token(struct worker *worker, const struct ipc_token *token)
 {
     struct account *account = account_find(worker->accounts, token->id);
+    uint64_t now = clock_wall_ms();
 
     if (!account || account->generation != token->generation)
         return;
@@ -189,7 +197,11 @@ void upstream_token(struct worker *worker, const struct ipc_token *token)
     account->token_len = account->token ? token->token.len : 0;
     account->token_serial = token->serial;
     account->token_expires_wall_ms = token->expires_wall_ms;
-    account->token_asked = false;
+    account->token_margin_ms =
+        token->expires_wall_ms > now ? (token->expires_wall_ms - now) / 8 : 0;
+    if (account->token_margin_ms > TOKEN_MARGIN_MS)
+        account->token_margin_ms = TOKEN_MARGIN_MS;
+    account->token_asked_at = 0;
     pool_pump(account);
 }
 
@@ -212,7 +224,8 @@ void upstream_state(struct worker *worker, const struct ipc_state *state)
 
 bool account_token_valid(const struct account *account)
 {
-    return account->token && account->token_expires_wall_ms > clock_wall_ms() + TOKEN_MARGIN_MS;
+    return account->token &&
+           account->token_expires_wall_ms > clock_wall_ms() + account->token_margin_ms;
 }
 
 bool account_may_send(struct account *account, struct smtp_reply *out)
@@ -289,11 +302,13 @@ void account_token_refused(struct account *account, uint64_t serial, const struc
     struct ipc_message message = {.type = IPC_TOKEN_REJECTED};
     char text[700];
 
-    if (serial != account->token_serial)
-        return; /* an older token; the newer one may be good */
+    /* Of several logins with one token, each is refused, and that is one
+     * refusal; an older token says nothing of the newer one. */
+    if (serial != account->token_serial || !account->token)
+        return;
     drop_token(account);
     account->rejections++;
-    account->token_asked = true; /* the rejection asks for one */
+    account->token_asked_at = loop_now(&account->worker->loop); /* the rejection asks for one */
     describe(reply, text, sizeof(text));
     message.u.token_rejected = (struct ipc_token_rejected){
         .id = slice_of(account->id), .serial = serial, .text = slice_of(text)};
@@ -344,9 +359,15 @@ void account_login_begun(struct account *account)
 void upstream_settings_changed(struct worker *worker)
 {
     struct account *account, *next;
+    struct endpoint *endpoint, *next_endpoint;
 
     HASH_ITER (hh, worker->accounts->accounts, account, next)
         make_login_ring(account);
+    /* A resumed session is not verified again: it must not outlive the trust
+     * store that it was verified with. */
+    HASH_ITER (hh, worker->accounts->endpoints, endpoint, next_endpoint)
+        tls_peer_clear(&endpoint->tls);
+    pool_serve_blocked(worker->accounts); /* the global limit may be another */
 }
 
 void upstream_drain(struct worker *worker)
@@ -354,7 +375,7 @@ void upstream_drain(struct worker *worker)
     struct account *account, *next;
 
     HASH_ITER (hh, worker->accounts->accounts, account, next)
-        pool_retire_idle(account, true);
+        pool_close_idle(account);
 }
 
 size_t upstream_busy(const struct worker *worker)

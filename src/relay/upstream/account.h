@@ -31,8 +31,9 @@ struct account {
     char *token; /* NULL: none, or refused */
     size_t token_len;
     uint64_t token_serial, token_expires_wall_ms;
-    bool token_asked;    /* the broker knows that mail waits */
-    unsigned rejections; /* tokens refused since the last good login */
+    uint64_t token_margin_ms; /* what a login takes: of no use when so near its end */
+    uint64_t token_asked_at;  /* ms: the broker knows that mail waits; 0: not told */
+    unsigned rejections;      /* tokens refused since the last good login */
     /* State, as the broker said or as a reply called for just now. */
     enum account_state state;
     uint64_t until_wall_ms;
@@ -41,7 +42,7 @@ struct account {
     struct list pool[POOL_LISTS];
     struct list waiting;           /* upstream_tx.wait_node, oldest first */
     struct list running;           /* upstream_tx.wait_node */
-    bool pumping;                  /* inside pool_pump */
+    bool pumping, pump_again;      /* inside pool_pump; something changed meanwhile */
     size_t jobs;                   /* waiting, running and in live mode at the origin */
     struct list_node blocked_node; /* table->blocked: waits for the global limit */
     struct timer pump_timer;
@@ -59,6 +60,7 @@ struct account_table {
     struct account *accounts;
     struct endpoint *endpoints;
     struct list blocked; /* account.blocked_node */
+    bool serving;        /* inside pool_serve_blocked */
     size_t jobs;
     size_t running;
 };

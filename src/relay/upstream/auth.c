@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "relay/upstream/client.h"
+#include "relay/upstream/pool.h"
 #include "smtp/sasl.h"
 
 static bool uses_oauthbearer(const struct client *client)
@@ -79,7 +80,9 @@ void client_auth_begin(struct client *client)
         return;
     }
     if (!account->token) {
-        client_fail_text(client, PHASE_CONNECT, "the access token was withdrawn");
+        /* Refused to another connection: no fault of this server's. */
+        client_close(client, "the access token was withdrawn");
+        pool_room(client->account);
         return;
     }
     /* The token may have been refreshed while we connected. */

@@ -9,7 +9,7 @@
 #include "relay/upstream/tx.h"
 
 #define QUIT_MS 2000
-#define TOKEN_SPARE_MS 60000 /* a connection is not lent in its token's last minute */
+#define TOKEN_SPARE_MS 60000 /* what a token's last minute is not used for */
 
 static const char *const state_names[CLIENT_STATES] = {
     "resolving", "dialing", "handshake", "greeting", "ehlo", "starttls",  "handshake", "ehlo",
@@ -127,28 +127,12 @@ void client_quit(struct client *client, const char *why)
     }
 }
 
-void client_fail(struct client *client, enum phase phase, struct smtp_reply *reply)
+static void fail_with(struct client *client, enum phase phase, const struct verdict *verdict,
+                      const struct smtp_reply *reply)
 {
     struct account *account = client->account;
-    struct verdict verdict = verdict_of(slice_of(account->provider), phase, false, reply);
     char line[400];
 
-    /* The failure's detail said that it is not about the token. */
-    if (phase == PHASE_AUTH && client->failing_status) {
-        verdict = (struct verdict){.class_ = VERDICT_PROVIDER_TRANSIENT,
-                                   .rule = "auth_detail",
-                                   .code = 454,
-                                   .enhanced = {4, 7, 0},
-                                   .close = true,
-                                   .pause_logins = true,
-                                   .for_ms = 60000};
-    }
-    if (verdict.class_ == VERDICT_OK)
-        verdict = (struct verdict){.class_ = VERDICT_PROVIDER_TRANSIENT,
-                                   .rule = "out_of_step",
-                                   .code = 451,
-                                   .enhanced = {4, 4, 0},
-                                   .close = true};
     smtp_reply_oneline(reply, line, sizeof(line));
     stats_add(&account->worker->stats->upstream_dial_failed_total, 1);
     log_event(LOG_WARN, "upstream_failed", log_s("account", account->id),
@@ -170,13 +154,23 @@ void client_fail_text(struct client *client, enum phase phase, const char *text)
     smtp_reply_clear(&reply);
 }
 
+/* Where there is a newer token, a login with it is safer. Without one the
+ * connection serves to the end: a login would be with the same token. */
+static uint64_t token_spare(const struct client *client)
+{
+    const struct account *account = client->account;
+    bool newest = client->token_serial == account->token_serial;
+
+    return newest ? account->token_margin_ms : TOKEN_SPARE_MS;
+}
+
 bool client_fits(const struct client *client)
 {
     const struct account *account = client->account;
     uint64_t now = loop_now(&account->worker->loop);
 
     return !account->removed && client->generation == account->generation &&
-           client->token_expires_wall_ms > clock_wall_ms() + TOKEN_SPARE_MS &&
+           client->token_expires_wall_ms > clock_wall_ms() + token_spare(client) &&
            now - client->born_ms < account->max_age_ms &&
            now - client->used_ms < account->idle_ms &&
            (!account->max_messages || client->uses < account->max_messages);
@@ -188,13 +182,12 @@ static uint64_t idle_time(const struct client *client)
     const struct account *account = client->account;
     uint64_t age = loop_now(&account->worker->loop) - client->born_ms, wall = clock_wall_ms();
     uint64_t left = account->max_age_ms > age ? account->max_age_ms - age : 1;
+    uint64_t last = wall + token_spare(client);
 
     if (left > account->idle_ms)
         left = account->idle_ms;
-    if (client->token_expires_wall_ms < wall + TOKEN_SPARE_MS + left)
-        left = client->token_expires_wall_ms > wall + TOKEN_SPARE_MS
-                   ? client->token_expires_wall_ms - wall - TOKEN_SPARE_MS
-                   : 1;
+    if (client->token_expires_wall_ms < last + left)
+        left = client->token_expires_wall_ms > last ? client->token_expires_wall_ms - last : 1;
     return left ? left : 1;
 }
 
@@ -212,6 +205,10 @@ void client_logged_in(struct client *client)
 {
     struct account *account = client->account;
 
+    if (client->more_input) {
+        client_fail_text(client, PHASE_CONNECT, "an answer without a command");
+        return;
+    }
     account->rejections = 0;
     account->dial_failures = 0;
     account->dial_not_before = 0;
@@ -238,6 +235,11 @@ void client_lend(struct client *client, struct upstream_tx *tx)
 void client_release(struct client *client, bool reset)
 {
     client->tx = NULL;
+    if (client->more_input) {
+        /* What comes next would be taken for the answer to the next command. */
+        close_and_make_room(client, "an answer without a command");
+        return;
+    }
     if (!reset) {
         become_idle(client);
         return;
@@ -336,7 +338,9 @@ static void on_ehlo_tls(struct client *client, struct smtp_reply *reply)
 
 static void on_reset(struct client *client, struct smtp_reply *reply)
 {
-    if (reply->code == 250)
+    if (client->more_input)
+        close_and_make_room(client, "an answer without a command");
+    else if (reply->code == 250)
         become_idle(client);
     else
         client_quit(client, "RSET refused");
@@ -391,19 +395,15 @@ static void take_reply(struct client *client, struct smtp_reply *reply)
 
 /* --- connection events ------------------------------------------------- */
 
-static const enum phase phase_of[CLIENT_STATES] = {
-    [CLIENT_RESOLVING] = PHASE_CONNECT,
-    [CLIENT_DIALING] = PHASE_CONNECT,
-    [CLIENT_HANDSHAKE_FIRST] = PHASE_CONNECT,
-    [CLIENT_GREETING] = PHASE_GREETING,
-    [CLIENT_EHLO] = PHASE_EHLO,
-    [CLIENT_STARTTLS] = PHASE_STARTTLS,
-    [CLIENT_HANDSHAKE] = PHASE_STARTTLS,
-    [CLIENT_EHLO_TLS] = PHASE_EHLO,
-    [CLIENT_AUTH] = PHASE_AUTH,
-    [CLIENT_AUTH_TOKEN] = PHASE_AUTH,
-    [CLIENT_AUTH_DETAIL] = PHASE_AUTH,
-};
+/* Whatever it was about to be told: a lost connection is never an answer to
+ * the login, which would stop all logins for a while. */
+static void fail_unanswered(struct client *client, const char *why)
+{
+    char text[300];
+
+    snprintf(text, sizeof(text), "%s (%s)", why, state_names[client->state]);
+    client_fail_text(client, PHASE_CONNECT, text);
+}
 
 /* The connection has ended, or must. */
 static void ended(struct client *client, const char *why, bool timeout)
@@ -412,7 +412,7 @@ static void ended(struct client *client, const char *why, bool timeout)
     struct upstream_tx *tx = client->tx;
 
     if (client->state < CLIENT_IDLE) {
-        client_fail_text(client, phase_of[client->state], why);
+        fail_unanswered(client, why);
         return;
     }
     if (client->state == CLIENT_IDLE && !timeout)
@@ -452,12 +452,15 @@ static size_t on_data(struct conn *conn, struct slice bytes)
         rc = smtp_reply_parse(&client->parser, bytes, &used, &reply, &why);
         bytes.ptr += used;
         bytes.len -= used;
+        client->more_input = bytes.len > 0;
         if (rc < 0)
             ended(client, why.text, false);
         else if (rc > 0)
             take_reply(client, &reply);
         smtp_reply_clear(&reply);
     }
+    if (client->state == CLIENT_IDLE && !smtp_reply_parser_idle(&client->parser))
+        ended(client, "half an answer without a command", false);
     client_leave(client);
     return total;
 }
@@ -472,14 +475,10 @@ static void on_secured(struct client *client)
 
 static void on_timeout(struct client *client)
 {
-    char why[64];
-
-    if (client->state == CLIENT_IDLE) {
+    if (client->state == CLIENT_IDLE)
         client_quit(client, "idle or old");
-        return;
-    }
-    snprintf(why, sizeof(why), "no answer in time (%s)", state_names[client->state]);
-    ended(client, why, true);
+    else
+        ended(client, "no answer in time", true);
 }
 
 static void on_event(struct conn *conn, enum conn_event event)

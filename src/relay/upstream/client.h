@@ -55,6 +55,7 @@ struct client {
     bool resumed;
     bool failing_status; /* the 334's JSON status was not about the token */
     bool token_sent;
+    bool more_input;        /* behind the reply being handled, something has come already */
     struct upstream_tx *tx; /* while busy */
     unsigned depth;         /* callbacks under way: memory must stay */
 };

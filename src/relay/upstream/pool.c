@@ -9,6 +9,9 @@
 #define DIAL_RETRY_MS 100
 #define DIAL_PAUSE_MIN_MS 1000
 #define DIAL_PAUSE_MAX_MS 30000
+/* The broker is told again that mail waits for a token: its answer may have
+ * been that there is none now. */
+#define ASK_AGAIN_MS 10000
 
 size_t pool_connections(const struct account *account)
 {
@@ -90,6 +93,33 @@ static bool may_run_another(struct account *account)
     return false;
 }
 
+/* The oldest job that any connection can serve. Those that want a fresh one
+ * are at the head of the line, and few. */
+static struct upstream_tx *first_undemanding(const struct account *account)
+{
+    list_foreach (&account->waiting, node) {
+        struct upstream_tx *tx = container_of(node, struct upstream_tx, wait_node);
+
+        if (!tx->needs_fresh)
+            return tx;
+    }
+    return NULL;
+}
+
+/* How long until a connection may be begun; 0: now. */
+static uint64_t dial_wait(const struct account *account)
+{
+    uint64_t now = loop_now(&worker_of(account)->loop), login = account_login_wait(account);
+    uint64_t dial = account->dial_not_before > now ? account->dial_not_before - now : 0;
+
+    return dial > login ? dial : login;
+}
+
+static bool may_dial(const struct account *account)
+{
+    return account_token_valid(account) && !dial_wait(account);
+}
+
 static bool lend_one(struct account *account)
 {
     struct upstream_tx *tx =
@@ -99,6 +129,12 @@ static bool lend_one(struct account *account)
     if (!may_run_another(account))
         return false;
     client = take_idle(account, tx->needs_fresh);
+    if (!client && tx->needs_fresh && (account->pool[POOL_DIALING].count || !may_dial(account))) {
+        /* While it waits for its fresh connection, others use the old ones; not
+         * when one of those must go to make room. */
+        tx = first_undemanding(account);
+        client = tx ? take_idle(account, false) : NULL;
+    }
     if (!client)
         return false;
     list_remove(&account->waiting, &tx->wait_node);
@@ -106,20 +142,26 @@ static bool lend_one(struct account *account)
     return true;
 }
 
+/* The nearest wish counts. */
 static void pump_later(struct account *account, uint64_t ms)
 {
-    loop_timer_set(&worker_of(account)->loop, &account->pump_timer, ms);
+    struct loop *loop = &worker_of(account)->loop;
+
+    if (!timer_active(&account->pump_timer) || account->pump_timer.deadline > loop_now(loop) + ms)
+        loop_timer_set(loop, &account->pump_timer, ms);
 }
 
 static void ask_for_token(struct account *account)
 {
     struct ipc_message message = {.type = IPC_TOKEN_WANTED,
                                   .u.token_wanted = {.id = slice_of(account->id)}};
+    uint64_t now = loop_now(&worker_of(account)->loop);
 
-    if (account->token_asked)
+    if (account->token_asked_at && now - account->token_asked_at < ASK_AGAIN_MS)
         return;
-    account->token_asked = true;
+    account->token_asked_at = now;
     tell_broker(worker_of(account), &message);
+    pump_later(account, ASK_AGAIN_MS);
 }
 
 /* Makes room for a fresh connection where the head of the line needs one and
@@ -134,18 +176,10 @@ static void make_room(struct account *account)
         client_close(container_of(idle, struct client, pool_node), "replaced");
 }
 
-/* How long until a connection may be begun; 0: now. */
-static uint64_t dial_wait(const struct account *account)
-{
-    uint64_t now = loop_now(&worker_of(account)->loop), login = account_login_wait(account);
-    uint64_t dial = account->dial_not_before > now ? account->dial_not_before - now : 0;
-
-    return dial > login ? dial : login;
-}
-
 static void dial_more(struct account *account)
 {
-    make_room(account);
+    if (may_dial(account))
+        make_room(account);
     while (account->pool[POOL_DIALING].count < account->waiting.count &&
            pool_connections(account) < account->max_connections) {
         uint64_t wait = dial_wait(account);
@@ -177,6 +211,12 @@ static bool fail_fast(struct account *account)
     return true;
 }
 
+static void lend_all(struct account *account)
+{
+    while (!list_empty(&account->waiting) && lend_one(account))
+        ;
+}
+
 static void pump(struct account *account)
 {
     struct smtp_reply reply;
@@ -185,10 +225,10 @@ static void pump(struct account *account)
     if (!account_may_send(account, &reply)) {
         pool_fail_waiting(account, &reply);
     } else if (!fail_fast(account)) {
-        while (!list_empty(&account->waiting) && lend_one(account))
-            ;
+        lend_all(account);
         if (!list_empty(&account->waiting) && may_run_another(account))
             dial_more(account);
+        lend_all(account); /* behind one that now has its dial under way */
     }
     smtp_reply_clear(&reply);
 }
@@ -198,31 +238,38 @@ void pool_pump(struct account *account)
     if (list_empty(&account->waiting))
         return;
     if (account->pumping) {
-        /* From a callback of the pump itself: once more, afterwards. */
-        pump_later(account, 0);
+        account->pump_again = true; /* from a callback of the pump itself */
         return;
     }
     account->pumping = true;
     account->jobs++; /* it must outlive what the callbacks do */
-    pump(account);
+    do {
+        account->pump_again = false;
+        pump(account);
+    } while (account->pump_again && !list_empty(&account->waiting));
     account->jobs--;
     account->pumping = false;
     account_maybe_free(account);
 }
 
+void pool_serve_blocked(struct account_table *table)
+{
+    struct list_node *node;
+
+    if (table->serving)
+        return; /* the loop below goes on */
+    table->serving = true;
+    /* All of them, while there is room: the first may have nothing that waits
+     * any more, or only begin to dial. */
+    while (table->running < running_limit(table) && (node = list_pop_head(&table->blocked)))
+        pool_pump(container_of(node, struct account, blocked_node));
+    table->serving = false;
+}
+
 void pool_room(struct account *account)
 {
-    struct account_table *table = account->table;
-    struct list_node *blocked = list_first(&table->blocked);
-
     account->jobs++;
-    if (blocked && table->running < running_limit(table)) {
-        struct account *other = container_of(blocked, struct account, blocked_node);
-
-        list_remove(&table->blocked, blocked);
-        if (other != account)
-            pool_pump(other);
-    }
+    pool_serve_blocked(account->table);
     account->jobs--;
     if (list_empty(&account->waiting))
         account_maybe_free(account);
@@ -238,7 +285,7 @@ void pool_client_ready(struct client *client)
         client_quit(client, "draining");
         return;
     }
-    if (!client_fits(client))
+    if (!client_fits(client) || pool_connections(account) > account->max_connections)
         client_quit(client, "retired");
     pool_room(account);
 }
@@ -287,16 +334,40 @@ void pool_client_failed(struct client *client, const struct verdict *verdict,
     pool_room(account);
 }
 
-void pool_retire_idle(struct account *account, bool all)
+/* A login under way must not end at the old server with the new token. */
+static void stop_outdated_dials(struct account *account)
+{
+    struct list *dialing = &account->pool[POOL_DIALING];
+
+    list_foreach_safe (dialing, node) {
+        struct client *client = container_of(node, struct client, pool_node);
+
+        if (account->removed || client->generation != account->generation)
+            client_close(client, "the account has changed");
+    }
+}
+
+void pool_retire(struct account *account)
 {
     struct list *idle = &account->pool[POOL_IDLE];
+    size_t kept;
 
+    stop_outdated_dials(account);
+    kept = pool_connections(account) - idle->count;
     list_foreach_safe (idle, node) {
         struct client *client = container_of(node, struct client, pool_node);
 
-        if (all || !client_fits(client))
+        if (!client_fits(client) || ++kept > account->max_connections)
             client_quit(client, "retired");
     }
+}
+
+void pool_close_idle(struct account *account)
+{
+    struct list *idle = &account->pool[POOL_IDLE];
+
+    list_foreach_safe (idle, node)
+        client_quit(container_of(node, struct client, pool_node), "drained");
 }
 
 void upstream_submit(struct job *job)

@@ -21,6 +21,10 @@ void pool_room(struct account *account);
 void pool_wait(struct account *account, struct upstream_tx *tx, bool at_head);
 /* Answers every waiting job. */
 void pool_fail_waiting(struct account *account, const struct smtp_reply *reply);
-/* Closes idle connections that no longer fit; with `all`, every idle one. */
-void pool_retire_idle(struct account *account, bool all);
+/* The account has changed: closes idle connections that no longer fit or are
+ * too many, and those under way with what was true before. */
+void pool_retire(struct account *account);
+void pool_close_idle(struct account *account);
+/* Lets accounts go on that waited for the global limit. */
+void pool_serve_blocked(struct account_table *table);
 size_t pool_connections(const struct account *account);

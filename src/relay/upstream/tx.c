@@ -22,6 +22,7 @@ static void on_wait_timeout(struct timer *timer)
     struct account *account = tx->account;
     struct smtp_reply reply;
 
+    account->jobs++;
     /* The original's answer where an account has all it may have at work. */
     smtp_reply_init(&reply);
     if (account->last_failure.code && account->dial_failures)
@@ -34,6 +35,8 @@ static void on_wait_timeout(struct timer *timer)
                        "account busy: all its connections are at work");
     tx_fail_waiting(tx, &reply);
     smtp_reply_clear(&reply);
+    account->jobs--;
+    pool_room(account); /* it may have stood before one that can be served */
 }
 
 struct upstream_tx *tx_new(struct account *account, struct job *job)
@@ -227,6 +230,8 @@ static bool refusal_decides(const struct upstream_tx *tx, bool committed, struct
 {
     if (!tx->refusal.code || tx->live)
         return false;
+    if (tx->refusal_phase == PHASE_RCPT && tx->job->envelope.count > 1)
+        return false; /* it is one recipient's answer, not everyone's */
     *verdict = tx_judge(tx, tx->refusal_phase, &tx->refusal);
     return committed || verdict->class_ != VERDICT_CONNECTION_DEAD;
 }

@@ -12,7 +12,17 @@
 struct verdict tx_judge(const struct upstream_tx *tx, enum phase phase,
                         const struct smtp_reply *reply)
 {
-    return verdict_of(slice_of(tx->account->provider), phase, tx->bdat, reply);
+    struct verdict verdict = verdict_of(slice_of(tx->account->provider), phase, tx->bdat, reply);
+
+    /* Neither yes nor no: 354 to RCPT, 250 to DATA. It is never passed on: the
+     * client would take it for the answer to its own command. */
+    if (verdict.class_ == VERDICT_OK && (reply->code >= 300 || phase == PHASE_DATA))
+        verdict = (struct verdict){.class_ = VERDICT_PROVIDER_TRANSIENT,
+                                   .rule = "out_of_step",
+                                   .code = 451,
+                                   .enhanced = {4, 5, 0},
+                                   .close = true};
+    return verdict;
 }
 
 /* The connection, not the message, was refused (a goodbye, a lost login), and
@@ -123,7 +133,7 @@ static void envelope_done(struct upstream_tx *tx)
         tx->envelope_us = clock_us();
     if (tx->content_begun || tx->data_sent)
         return; /* one flight: what follows has its own reply */
-    if (accepted_rcpts(tx) == count)
+    if (tx->mail_ok && accepted_rcpts(tx) == count)
         tx_send_content(tx);
     else if (tx->refusal.code && (!tx->mail_ok || (!accepted_rcpts(tx) && !tx->refusals_differ)))
         finish_refused(tx, tx->refusal_phase, &tx->refusal, true);

@@ -73,6 +73,20 @@ static bool feed_run(struct upstream_tx *tx, const unsigned char *run, size_t le
     return client_write(tx->client, encoded, len);
 }
 
+/* The last octet is with the kernel: from here on nothing is sent again. */
+bool tx_is_committed(const struct upstream_tx *tx)
+{
+    return tx->content_queued && (!tx->client || !conn_pending(tx->client->conn));
+}
+
+static void note_commit(struct upstream_tx *tx)
+{
+    if (tx->committed_us)
+        return;
+    tx->committed_us = clock_us();
+    client_set_timeout(tx->client, tx_conf(tx)->upstream_final_ms);
+}
+
 /* Queues content up to the high-water mark. */
 static void feed(struct upstream_tx *tx)
 {
@@ -98,6 +112,8 @@ static void feed(struct upstream_tx *tx)
             client_write(tx->client, end.ptr, end.len);
         }
         tx->content_queued = true;
+        if (tx_is_committed(tx)) /* the end added nothing to what had left already */
+            note_commit(tx);
     }
 }
 
@@ -142,12 +158,6 @@ void tx_send_content(struct upstream_tx *tx)
         send_data(tx);
 }
 
-/* The last octet is with the kernel: from here on nothing is sent again. */
-bool tx_is_committed(const struct upstream_tx *tx)
-{
-    return tx->content_queued && (!tx->client || !conn_pending(tx->client->conn));
-}
-
 void tx_drained(struct upstream_tx *tx)
 {
     if (!tx->content_begun)
@@ -155,11 +165,8 @@ void tx_drained(struct upstream_tx *tx)
     if (!tx->content_queued) {
         tx_wait_reply(tx); /* progress: the clock starts again */
         feed(tx);
-        return;
-    }
-    if (!tx->committed_us) {
-        tx->committed_us = clock_us();
-        client_set_timeout(tx->client, tx_conf(tx)->upstream_final_ms);
+    } else {
+        note_commit(tx);
     }
 }
 
@@ -217,7 +224,7 @@ void tx_dry_run(struct upstream_tx *tx)
         tx_hand_back(tx, TX_LIVE);
         return;
     }
-    client_release(client, false);
+    client_release(client, tx->mail_done);
     tx_finish_text(tx, OUTCOME_DRY_RUN, 250, (struct smtp_enhanced){2, 0, 0},
                    "OK (dry run: authenticated, nothing was sent)");
 }
