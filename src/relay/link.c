@@ -8,12 +8,14 @@
 
 #include "net/conn.h"
 #include "relay/directory.h"
+#include "relay/inbound/session.h"
 #include "relay/request.h"
 #include "relay/upstream/upstream.h"
 
 /* What waits for the broker is bounded: a broker that does not read is dead,
  * and then so are we. */
 #define LINK_OUT_MAX (64u << 20)
+#define DRAIN_STEP_MS 200
 
 struct link {
     struct relay *relay;
@@ -23,7 +25,8 @@ struct link {
     struct ipc_reader reader;
     struct settings *settings; /* of the newest configuration */
     struct timer drain_timer;
-    unsigned drained; /* workers that have nothing left to do */
+    unsigned drain_step; /* of on_drain_deadline */
+    unsigned drained;    /* workers that have nothing left to do */
     bool started, draining, ending;
     int status;
 };
@@ -242,13 +245,44 @@ static bool take_start(struct link *link, struct reason *why)
     return send_simple(link, IPC_READY);
 }
 
+static void abort_jobs(struct worker *worker, void *unused)
+{
+    (void)unused;
+    upstream_abort(worker);
+}
+
+static void abort_sessions(struct worker *worker, void *unused)
+{
+    (void)unused;
+    session_close_all(worker);
+}
+
+static void call_workers(struct link *link, void (*fn)(struct worker *worker, void *arg))
+{
+    for (unsigned i = 0; i < link->relay->worker_count; i++)
+        worker_call(link->relay->workers[i], fn, NULL);
+}
+
+/* The time is over. First the jobs get their answers, so that the log knows
+ * what became of each message; then the clients that said nothing complete
+ * are cut; and if even that does not end it, the process does. */
 static void on_drain_deadline(struct timer *timer)
 {
     struct link *link = container_of(timer, struct link, drain_timer);
 
-    log_event(LOG_WARN, "drain_timeout", log_u("drain_ms", link->settings->conf->drain_ms));
-    log_stop();
-    _exit(0);
+    switch (link->drain_step++) {
+    case 0:
+        log_event(LOG_WARN, "drain_timeout", log_u("drain_ms", link->settings->conf->drain_ms));
+        call_workers(link, abort_jobs);
+        break;
+    case 1:
+        call_workers(link, abort_sessions);
+        break;
+    default:
+        log_stop();
+        _exit(0);
+    }
+    loop_timer_set(&link->loop, timer, DRAIN_STEP_MS);
 }
 
 static void take_drain(struct link *link)

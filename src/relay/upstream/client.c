@@ -138,19 +138,49 @@ static void fail_with(struct client *client, enum phase phase, const struct verd
     log_event(LOG_WARN, "upstream_failed", log_s("account", account->id),
               log_s("endpoint", client->endpoint->key), log_u("conn", client->serial),
               log_s("phase", phase_names[phase]), log_u("code", reply->code), log_s("reason", line),
-              log_s("rule", verdict.rule));
+              log_s("rule", verdict->rule));
     let_go(client);
-    pool_client_failed(client, &verdict, reply);
+    pool_client_failed(client, verdict, reply);
     client_leave(client);
 }
 
+void client_fail(struct client *client, enum phase phase, struct smtp_reply *reply)
+{
+    struct verdict verdict = verdict_of(slice_of(client->account->provider), phase, false, reply);
+
+    /* The failure's detail said that it is not about the token. */
+    if (phase == PHASE_AUTH && client->failing_status) {
+        verdict = (struct verdict){.class_ = VERDICT_PROVIDER_TRANSIENT,
+                                   .rule = "auth_detail",
+                                   .code = 454,
+                                   .enhanced = {4, 7, 0},
+                                   .close = true,
+                                   .pause_logins = true,
+                                   .for_ms = 60000};
+    }
+    if (verdict.class_ == VERDICT_OK)
+        verdict = (struct verdict){.class_ = VERDICT_PROVIDER_TRANSIENT,
+                                   .rule = "out_of_step",
+                                   .code = 451,
+                                   .enhanced = {4, 4, 0},
+                                   .close = true};
+    fail_with(client, phase, &verdict, reply);
+}
+
+/* No reply of the provider, so nothing that it says of the account: whatever
+ * the phase, this connection is what failed. */
 void client_fail_text(struct client *client, enum phase phase, const char *text)
 {
+    static const struct verdict lost = {.class_ = VERDICT_PROVIDER_TRANSIENT,
+                                        .rule = "no_answer",
+                                        .code = 451,
+                                        .enhanced = {4, 4, 1},
+                                        .close = true};
     struct smtp_reply reply;
 
     smtp_reply_init(&reply);
     smtp_reply_set(&reply, 451, (struct smtp_enhanced){4, 4, 1}, text);
-    client_fail(client, phase, &reply);
+    fail_with(client, phase, &lost, &reply);
     smtp_reply_clear(&reply);
 }
 

@@ -24,5 +24,7 @@ void upstream_cancel(struct job *job);
 void upstream_settings_changed(struct worker *worker);
 /* No idle connection is kept any longer; running transactions go on. */
 void upstream_drain(struct worker *worker);
+/* The time to drain is over: every job ends now, with an answer. */
+void upstream_abort(struct worker *worker);
 /* Jobs and connections still there: a draining worker waits for 0. */
 size_t upstream_busy(const struct worker *worker);
