@@ -86,9 +86,16 @@ def missing():
     return None
 
 
+def merged(*texts):
+    """Each parameter once: of two, Postfix takes the last with a warning, and its
+    log daemon's own warnings can fill the queue that only it empties."""
+    lines = [line for text in texts for line in text.splitlines() if line]
+    return "\n".join({line.split("=")[0].strip(): line for line in lines}.values()) + "\n"
+
+
 class Postfix:
-    """`settings` are more lines of main.cf, the last of a name counts; `services`
-    of master.cf."""
+    """`settings` are lines of main.cf, more or in the place of ours; `services`
+    more lines of master.cf."""
 
     def __init__(self, relay, user, password, settings="", services=""):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="postfix-"))
@@ -101,7 +108,7 @@ class Postfix:
                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
         values = dict(dir=self.dir, daemons=daemons.decode().strip(), relay=relay, user=user,
                       password=password, port=self.port)
-        (self.dir / "conf/main.cf").write_text(MAIN.format(**values) + settings)
+        (self.dir / "conf/main.cf").write_text(merged(MAIN.format(**values), settings))
         (self.dir / "conf/master.cf").write_text(MASTER.format(**values) + services)
         try:
             self._postfix("start", check=True)
