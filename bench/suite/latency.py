@@ -13,13 +13,14 @@ import smtplib
 import time
 
 from lib import postfix
+from lib.util import wait_until
 from suite.mta import Mta
 from suite.programs import Relay, Workplace, load, need, provider
 
 RTT_MS = 20
 MESSAGES = 30
 BODY = "Subject: probe\r\n\r\n" + "A line of a message that has two kilobytes in all.\r\n" * 40
-PAUSE = 0.05  # between messages to a queueing MTA, so that they do not pile up
+PAUSE = 0.05  # between looks for a message, so that looking does not disturb
 GROUP = "a provider that is %d ms away: 2 KB, one connection, in round trips" % RTT_MS
 
 
@@ -106,7 +107,7 @@ def measure_accepted(report, place, sim):
 def probe(runs, sim, port, user, login=False):
     """Medians of runs of messages, one at a time."""
     medians, used_before = [], []
-    with smtplib.SMTP("127.0.0.1", port) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
         client.ehlo("probe.example")
         if login:
             client.login(user, "x")
@@ -126,9 +127,6 @@ def one_message(sim, client, user):
     before = sim.state("")["last_seq"]
     began = time.time() * 1000
     client.sendmail(user, ["somebody@sink.example"], BODY)
-    message = None
-    while not message:
-        time.sleep(PAUSE)
-        found = sim.messages(since=before)
-        message = found[0] if found else None
+    message = wait_until(lambda: next(iter(sim.messages(since=before)), None), 30,
+                         "the message at the simulator", every=PAUSE)
     return message.record["at_ms"] + RTT_MS - began, message.number

@@ -47,9 +47,9 @@ class Report:
         return row
 
     def print_table(self):
-        print("\n%s, %d of its CPUs, Linux %s, %s; medians of %d runs" % (
-            self.machine["cpu"], self.machine["cores"], self.machine["kernel"],
-            self.machine["openssl"], self.runs))
+        print("\n%(cpu)s, %(cores)d CPUs, Linux %(kernel)s, %(openssl)s" % self.machine)
+        print("medians of %d runs; load average before: %.1f" % (
+            self.runs, self.machine["load_before"]))
         group = None
         for row in self.rows:
             if row["group"] != group:
