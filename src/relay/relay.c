@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 
 #include "relay/directory.h"
 #include "relay/link.h"
@@ -14,6 +15,7 @@ int relay_main(int ipc_fd)
 
     if (!relay || sodium_init() < 0)
         return 2;
+    prctl(PR_SET_NAME, "bearerd-relay"); /* ps would show "exe" otherwise */
     /* The broker decides about the end: a terminal's Ctrl-C reaches both. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN);
