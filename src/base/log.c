@@ -36,42 +36,70 @@ static struct {
             .fd = STDERR_FILENO,
             .process = "bearerd"};
 
+/* The text of a second is made once: at full speed, making it for each line
+ * would cost as much as the rest of the line. */
 static void add_time(struct text *line, uint64_t wall_ms)
 {
-    time_t seconds = (time_t)(wall_ms / 1000);
+    static _Thread_local struct {
+        time_t second;
+        char text[sizeof("2026-01-01T00:00:00.")];
+    } made = {.second = -1};
+    time_t second = (time_t)(wall_ms / 1000);
+    unsigned ms = (unsigned)(wall_ms % 1000);
+    char rest[] = {(char)('0' + ms / 100), (char)('0' + ms / 10 % 10), (char)('0' + ms % 10), 'Z'};
     struct tm parts;
 
-    gmtime_r(&seconds, &parts);
-    text_addf(line, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", parts.tm_year + 1900, parts.tm_mon + 1,
-              parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, (int)(wall_ms % 1000));
+    if (second != made.second) {
+        gmtime_r(&second, &parts);
+        if (!strftime(made.text, sizeof(made.text), "%Y-%m-%dT%H:%M:%S.", &parts))
+            made.text[0] = '\0';
+        made.second = second;
+    }
+    text_add_str(line, made.text);
+    text_add(line, rest, sizeof(rest));
+}
+
+static void add_code(struct text *line, unsigned char c, enum log_format format)
+{
+    static const char digits[] = "0123456789abcdef";
+    char code[] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
+
+    if (format == LOG_KEY_VALUE) {
+        code[1] = 'x';
+        code[2] = code[4];
+        code[3] = code[5];
+        text_add(line, code, 4);
+    } else {
+        text_add(line, code, 6);
+    }
 }
 
 /* Printable ASCII stays, and so does valid-looking UTF-8 in neither format: an
  * octet above 126 is escaped, so that a terminal never interprets it. */
+static bool is_plain(unsigned char c)
+{
+    return c >= 32 && c < 127 && c != '"' && c != '\\';
+}
+
 static void add_escaped(struct text *line, struct slice value, enum log_format format)
 {
-    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < value.len;) {
+        size_t run = i;
 
-    for (size_t i = 0; i < value.len; i++) {
-        unsigned char c = (unsigned char)value.ptr[i];
+        while (run < value.len && is_plain((unsigned char)value.ptr[run]))
+            run++;
+        text_add(line, value.ptr + i, run - i);
+        if (run < value.len) {
+            unsigned char c = (unsigned char)value.ptr[run];
 
-        if (c == '"' || c == '\\') {
-            text_add_char(line, '\\');
-            text_add_char(line, (char)c);
-        } else if (c >= 32 && c < 127) {
-            text_add_char(line, (char)c);
-        } else {
-            char code[] = {'\\', 'u', '0', '0', digits[c >> 4], digits[c & 15]};
-
-            if (format == LOG_KEY_VALUE) {
-                code[1] = 'x';
-                code[2] = code[4];
-                code[3] = code[5];
-                text_add(line, code, 4);
+            if (c == '"' || c == '\\') {
+                text_add_char(line, '\\');
+                text_add_char(line, (char)c);
             } else {
-                text_add(line, code, 6);
+                add_code(line, c, format);
             }
         }
+        i = run + 1;
     }
 }
 
