@@ -20,13 +20,16 @@ SANITIZED = ASAN or TSAN
 PATIENCE = 4 if TSAN else 3 if ASAN else 1
 
 _ports_given = set()
+# Test processes that run side by side take their ports from different ranges.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8
+_FIRST_PORT = 12000 + 2400 * _WORKER
 
 
 def free_port():
     """A TCP port on loopback that nothing has now, below the range that
     outgoing connections take theirs from, and that we did not give out before."""
     while True:
-        port = random.randint(12000, 31999)
+        port = random.randrange(_FIRST_PORT, _FIRST_PORT + 2400)
         if port in _ports_given:
             continue
         with socket.socket() as probe:
@@ -127,7 +130,9 @@ class Process:
                     return value
                 left = end - time.monotonic()
                 if self._ended or left <= 0:
-                    why = "its output ended" if self._ended else "%g s passed" % (timeout * PATIENCE)
+                    why = "%g s passed" % (timeout * PATIENCE)
+                    if self._ended:
+                        why = "its output ended, status %s" % self.popen.wait(5)
                     tail = "\n".join(self.lines[-60:])
                     raise AssertionError("%s: no %s: %s\n%s" % (self.args[0], what, why, tail))
                 self._changed.wait(min(left, 0.5))

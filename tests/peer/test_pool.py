@@ -30,7 +30,7 @@ def test_one_connection_for_many_messages(start, provider, tokens):
     daemon = start([account(A, provider, tokens)])
     deliver(daemon, 30)
     assert len(provider.sessions) == 1 and len(provider.logins) == 1
-    uses = [event["conn_use"] for event in daemon.transactions()]
+    uses = [event["conn_use"] for event in daemon.wait_transactions(30)]
     assert uses == list(range(1, 31))
 
 
@@ -101,7 +101,7 @@ def test_the_providers_goodbye_evicts_at_once(start, provider, tokens, goodbye):
     wait_until(lambda: not provider.open, 5, "the eviction")
     deliver(daemon)
     assert len(provider.sessions) == 2
-    assert daemon.transactions()[-1]["attempts"] == 1
+    assert daemon.wait_transactions(2)[-1]["attempts"] == 1
 
 
 def test_a_dead_idle_connection_is_probed_by_the_envelope(start, make_provider, tokens):
@@ -113,7 +113,7 @@ def test_a_dead_idle_connection_is_probed_by_the_envelope(start, make_provider, 
     time.sleep(0.5)
     provider.faults.append(Fault("mail", "rst", 1))
     deliver(daemon)
-    assert daemon.transactions()[-1]["attempts"] == 2
+    assert daemon.wait_transactions(2)[-1]["attempts"] == 2
     assert len(provider.received) == 2
 
 
@@ -146,6 +146,7 @@ def test_the_queue_is_bounded(start, make_provider, tokens):
     daemon = start([account(A, provider, tokens)],
                    {"providers.gmail.max_connections": 1, "upstream.queue_length": 2,
                     "upstream.queue_wait": "20s"})
+    deliver(daemon)  # the connection is there
     codes = parallel(daemon, 8)
     assert codes.count(250) == 3 and codes.count(451) == 5, codes
 
@@ -185,7 +186,7 @@ def test_a_slow_account_holds_up_nobody(start, make_provider, provider, tokens):
 def test_bdat_demotion(start, make_provider, tokens):
     """A provider that fails at BDAT is given DATA, and the message arrives."""
     def refuse(session):
-        return "500 5.5.1 unrecognized command" if session.chunks else "250 2.0.0 OK"
+        return "500 5.5.1 unrecognized command" if session.verb == "BDAT" else "250 2.0.0 OK"
 
     provider = make_provider(replies={"final": refuse})
     daemon = start([account(A, provider, tokens)])
