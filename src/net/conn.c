@@ -2,8 +2,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <openssl/err.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -553,6 +555,17 @@ void conn_close(struct conn **owned)
     }
     uv_close((uv_handle_t *)&conn->poll, on_closed);
     close(conn->fd);
+}
+
+void conn_abort(struct conn **owned)
+{
+    struct conn *conn = *owned;
+    struct linger reset = {.l_onoff = 1};
+    int unsent = 0;
+
+    if (conn && !conn->closed && ioctl(conn->fd, SIOCOUTQ, &unsent) == 0 && unsent > 0)
+        setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    conn_close(owned);
 }
 
 static size_t ignore_data(struct conn *conn, struct slice bytes)

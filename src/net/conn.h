@@ -92,6 +92,9 @@ void conn_start_tls(struct conn *conn, SSL *ssl);
 
 /* Closes at once; what is queued is lost. */
 void conn_close(struct conn **conn);
+/* The same for the peer: it is not left with what the kernel still holds, for
+ * as long as it takes to read that, but knows at once that this is over. */
+void conn_abort(struct conn **conn);
 /* Sends what is queued, says goodbye (TLS close_notify, FIN), discards what
  * the peer still sends, and closes; a few seconds at most. A plain close()
  * with unread input would reset the connection and could destroy the last

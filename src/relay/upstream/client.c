@@ -79,7 +79,9 @@ static void let_go(struct client *client)
     dial_cancel(&client->dial);
     if (client->conn && client->conn->ssl)
         tls_forget_peer(client->conn->ssl);
-    conn_close(&client->conn);
+    /* To the provider too: a replacement beside one that it still reads from
+     * would be one more than it allows. */
+    conn_abort(&client->conn);
     smtp_reply_parser_clear(&client->parser);
     client_set_state(client, CLIENT_GONE);
 }

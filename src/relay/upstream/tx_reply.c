@@ -225,6 +225,13 @@ static void on_data_reply(struct upstream_tx *tx, struct smtp_reply *reply)
     }
 }
 
+/* Accepted although MAIL was refused, or answered by neither yes nor no. */
+static bool contradicts(const struct upstream_tx *tx, const struct smtp_reply *reply)
+{
+    return tx->refusal.code && reply->code < 300 && !tx->lone_dot &&
+           (tx->refusal_phase == PHASE_MAIL || tx->refusal.code < 400);
+}
+
 static void on_final_reply(struct upstream_tx *tx, struct smtp_reply *reply)
 {
     /* Before all of it was sent: the provider will not hear the rest. */
@@ -232,7 +239,9 @@ static void on_final_reply(struct upstream_tx *tx, struct smtp_reply *reply)
 
     if (!tx->committed_us)
         tx->committed_us = clock_us();
-    if (tx->refusal.code) {
+    if (contradicts(tx, reply)) {
+        tx_lose_unknown(tx, "answers that contradict each other");
+    } else if (tx->refusal.code) {
         if (reply->code < 300)
             in_step = false; /* accepted for nobody? Never used again. */
         finish_refused(tx, tx->refusal_phase, &tx->refusal, in_step);

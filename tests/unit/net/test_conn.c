@@ -508,6 +508,38 @@ static void test_finish_delivers_the_last_reply(void **state)
     close_end(&end);
 }
 
+/* A peer that does not read is told all the same. */
+static void test_abort(void **state)
+{
+    static char much[8 << 20];
+    struct end end;
+    char octet;
+    int fds[2];
+
+    (void)state;
+    tcp_pair(fds);
+    open_end(&end, fds[0]);
+    conn_write(end.conn, much, sizeof(much));
+    turns(3);
+    assert_true(conn_pending(end.conn) > 0);
+    conn_abort(&end.conn);
+    turns(1);
+    usleep(20000);
+    while (recv(fds[1], much, sizeof(much), 0) > 0)
+        ;
+    assert_int_equal(errno, ECONNRESET);
+    close(fds[1]);
+    /* With nothing left to send it is an end like any other. */
+    tcp_pair(fds);
+    open_end(&end, fds[0]);
+    conn_abort(&end.conn);
+    turns(1);
+    usleep(20000);
+    assert_int_equal(recv(fds[1], &octet, 1, 0), 0);
+    close(fds[1]);
+    close_end(&end);
+}
+
 static void test_finish_discards_only_so_much(void **state)
 {
     static char flood[65536];
@@ -877,6 +909,7 @@ int main(void)
         cmocka_unit_test(test_poke_sees_a_record_read_ahead),
         cmocka_unit_test(test_finish_delivers_the_last_reply),
         cmocka_unit_test(test_finish_discards_only_so_much),
+        cmocka_unit_test(test_abort),
         cmocka_unit_test(test_finish_while_tls),
         cmocka_unit_test(test_close_inside_callbacks),
         cmocka_unit_test(test_close_inside_events),

@@ -97,7 +97,14 @@ static struct fault random_fault(struct peer *peer, enum step step)
         return fault;
     fault = choices[next_random(&peer->random) % COUNT_OF(choices)];
     /* What would park the account, and end the test. */
-    if (step == STEP_AUTH && fault.act == ACT_SAY)
+    if (step == STEP_AUTH && (fault.act == ACT_SAY || fault.act == ACT_SAY_CLOSE))
+        fault.act = ACT_CLOSE;
+    if (step == STEP_IDLE && fault.act == ACT_SAY)
+        fault.act = ACT_SAY_CLOSE;
+    /* A 250 too many that comes when the next command is out already is
+     * believed: it cannot be told from the truth. */
+    if (fault.act == ACT_ALSO && step >= STEP_MAIL &&
+        (step <= STEP_CONTENT || (step == STEP_IDLE && fault.text[0] == '2')))
         fault.act = ACT_CLOSE;
     return fault;
 }

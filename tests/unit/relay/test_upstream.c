@@ -171,7 +171,7 @@ static void test_refusals(void **state)
         {{1, 1, STEP_FINAL, ACT_SAY, "421 4.3.0 later"}, OUTCOME_DEFERRED, 451},
         {{1, 1, STEP_FINAL, ACT_SAY_CLOSE, "554 5.6.0 bad"}, OUTCOME_REJECTED, 554},
         /* Neither yes nor no is no acknowledgement, whatever it says. */
-        {{1, 1, STEP_MAIL, ACT_SAY, "354 what"}, OUTCOME_DEFERRED, 451},
+        {{1, 1, STEP_MAIL, ACT_SAY, "354 what"}, OUTCOME_UNKNOWN, 451},
         {{1, 1, STEP_FINAL, ACT_SAY, "354 what"}, OUTCOME_UNKNOWN, 451},
         {{1, 1, STEP_CONTENT, ACT_SAY_CLOSE, "552 5.3.4 too big"}, OUTCOME_REJECTED, 552},
     };

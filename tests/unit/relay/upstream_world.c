@@ -174,6 +174,8 @@ void world_close(void)
             end_here(relay->workers[i]);
     }
     check_num("memory used", (long long)atomic_load(&relay->memory_used), 0);
+    for (int i = 0; i < 1000 && provider_open(&provider); i++)
+        usleep(2000);
     check_num("left open", provider_open(&provider), 0);
     provider_stop(&provider);
     directory_free(relay->directory);
@@ -265,6 +267,12 @@ static void fill_body(struct body *body, unsigned id, size_t size)
 
 struct sent *world_job(const char *account, unsigned id, size_t size, unsigned rcpts)
 {
+    return world_job_of(first, account, id, size, rcpts);
+}
+
+struct sent *world_job_of(struct worker *origin, const char *account, unsigned id, size_t size,
+                          unsigned rcpts)
+{
     struct sent *sent = &sents[id];
     struct smtp_mail mail = {.sender.mailbox = slice_of(account)};
     char address[64];
@@ -273,7 +281,7 @@ struct sent *world_job(const char *account, unsigned id, size_t size, unsigned r
     sent->id = id;
     sent->login = directory_find(relay->directory, slice_of(account));
     assert_non_null(sent->login);
-    job_init(&sent->job, first, sent->login, "127.0.0.1");
+    job_init(&sent->job, origin, sent->login, "127.0.0.1");
     sent->job.done = on_done;
     sent->job.owner = sent;
     assert_true(envelope_set_sender(&sent->job.envelope, &mail));

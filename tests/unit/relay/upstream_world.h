@@ -49,6 +49,8 @@ struct account *world_find(const char *id);
 
 /* A message with `size` octets and so many recipients; ready to submit. */
 struct sent *world_job(const char *account, unsigned id, size_t size, unsigned rcpts);
+struct sent *world_job_of(struct worker *origin, const char *account, unsigned id, size_t size,
+                          unsigned rcpts);
 struct sent *world_submit(const char *account, unsigned id, size_t size, unsigned rcpts);
 void world_add_rcpt(struct sent *sent, const char *address);
 void world_run(unsigned ms);
