@@ -62,10 +62,11 @@ static void maybe_free(struct passwords *passwords)
 
 void passwords_forget_all(struct passwords *passwords)
 {
-    struct list_node *node;
-
-    while ((node = list_pop_head(&passwords->waiting)))
+    list_foreach_safe(&passwords->waiting, node)
+    {
+        list_remove(&passwords->waiting, node);
         free_check(container_of(node, struct check, node));
+    }
     list_foreach (&passwords->running, running) {
         container_of(running, struct check, node)->done = NULL;
     }

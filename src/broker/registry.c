@@ -60,12 +60,18 @@ static bool add(struct registry *registry, struct account_record *record)
     return true;
 }
 
+static void unlist(struct registry *registry, struct account *account)
+{
+    assert(registry->ids && registry->logins);
+    HASH_DELETE(by_id, registry->ids, account);
+    HASH_DELETE(by_login, registry->logins, account);
+}
+
 static void remove_account(struct registry *registry, struct account *account)
 {
     tell_remove(account);
     token_clear(account);
-    HASH_DELETE(by_id, registry->ids, account);
-    HASH_DELETE(by_login, registry->logins, account);
+    unlist(registry, account);
     account_free(account);
 }
 
@@ -73,8 +79,7 @@ static void remove_account(struct registry *registry, struct account *account)
 static void replace_record(struct registry *registry, struct account *account,
                            struct account_record *record)
 {
-    HASH_DELETE(by_id, registry->ids, account);
-    HASH_DELETE(by_login, registry->logins, account);
+    unlist(registry, account);
     record_free(account->record);
     account->record = record;
     HASH_ADD_KEYPTR(by_id, registry->ids, record->id, strlen(record->id), account);

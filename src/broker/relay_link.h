@@ -19,7 +19,7 @@ struct relay_link_events {
 struct relay_link *relay_link_open(struct loop *loop, int fd,
                                    const struct relay_link_events *events, void *owner);
 /* No event follows; from any event, too. */
-void relay_link_close(struct relay_link **link);
+void relay_link_close(struct relay_link **owned);
 
 /* Queues a message. A message that cannot be queued breaks the link, later. */
 void relay_link_send(struct relay_link *link, const struct ipc_message *message);

@@ -189,12 +189,12 @@ static void free_http(uv_handle_t *handle)
 
 void http_free(struct http *http)
 {
-    struct list_node *node;
-
     if (!http)
         return;
-    while ((node = list_first(&http->requests)))
+    list_foreach_safe(&http->requests, node)
+    {
         http_cancel(container_of(node, struct http_request, node));
+    }
     curl_multi_cleanup(http->multi);
     uv_close((uv_handle_t *)&http->timer, free_http);
 }

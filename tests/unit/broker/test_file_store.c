@@ -248,7 +248,7 @@ static void test_many_saves_share_a_rewrite(void **state)
 {
     enum { COUNT = 200 };
     static struct store_save saves[COUNT];
-    static char names[COUNT][8], tokens[COUNT][8];
+    static char names[COUNT][16], tokens[COUNT][8];
     struct world world;
     struct account_set *set;
     struct reason why;
@@ -315,7 +315,7 @@ static void test_closing_finishes_what_was_asked(void **state)
 /* Rotates its own record, each time from what it wrote last, as a bearerd does. */
 static void write_changes(int writer, int changes)
 {
-    char id[8], token[16], next[16];
+    char id[16], token[16], next[16];
     struct world world;
 
     snprintf(id, sizeof(id), "w%d", writer);
@@ -391,7 +391,7 @@ static void test_concurrent_writers(void **state)
         }
     }
     for (int i = 0; i < WRITERS; i++) {
-        char id[8];
+        char id[16];
 
         snprintf(id, sizeof(id), "w%d", i);
         check_num(id, token_of(id), CHANGES);

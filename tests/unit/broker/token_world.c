@@ -1,0 +1,262 @@
+#include "broker/token_world.h"
+
+#include <sodium.h>
+
+#include "base/log.h"
+#include "broker/tell.h"
+#include "broker/wipe.h"
+
+/* --- the clock --------------------------------------------------------------- */
+
+uint64_t now_ms, wall_offset;
+
+uint64_t uv_now(const uv_loop_t *loop)
+{
+    (void)loop;
+    return now_ms;
+}
+
+uint64_t clock_ms(void)
+{
+    return now_ms;
+}
+
+uint64_t clock_us(void)
+{
+    return now_ms * 1000;
+}
+
+uint64_t clock_wall_ms(void)
+{
+    return now_ms + wall_offset;
+}
+
+/* --- the endpoint -------------------------------------------------------------- */
+
+struct http_request requests[4096];
+size_t request_count, open_requests, most_open;
+
+struct http_request *http_post(struct http *http, const char *url, struct slice body, bool fresh,
+                               http_done *done, void *owner)
+{
+    struct http_request *request = &requests[request_count++];
+
+    (void)http;
+    assert_true(request_count < COUNT_OF(requests));
+    *request = (struct http_request){.open = true, .fresh = fresh, .done = done, .owner = owner};
+    slice_copy(slice_of(url), request->url, sizeof(request->url));
+    slice_copy(body, request->body, sizeof(request->body));
+    open_requests++;
+    most_open = open_requests > most_open ? open_requests : most_open;
+    return request;
+}
+
+void http_cancel(struct http_request *request)
+{
+    assert_true(request->open);
+    request->open = false;
+    open_requests--;
+}
+
+void respond_with(struct http_request *request, long status, const char *body,
+                  const char *retry_after)
+{
+    struct oauth_answer answer = {.status = status,
+                                  .body = slice_of(body),
+                                  .retry_after = slice_of(retry_after),
+                                  .wall_ms = clock_wall_ms()};
+
+    assert_true(request->open);
+    request->open = false;
+    open_requests--;
+    request->done(request->owner, status ? &answer : NULL, status ? NULL : "cannot connect");
+}
+
+/* Answers the oldest open request. */
+void respond(long status, const char *body)
+{
+    for (size_t i = 0; i < request_count; i++) {
+        if (requests[i].open) {
+            respond_with(&requests[i], status, body, "");
+            return;
+        }
+    }
+    fail_msg("there is no request to answer");
+}
+
+void respond_all(long status, const char *body)
+{
+    size_t seen = request_count;
+
+    for (size_t i = 0; i < seen; i++) {
+        if (requests[i].open)
+            respond_with(&requests[i], status, body, "");
+    }
+}
+
+/* --- the store ------------------------------------------------------------------ */
+
+struct store_save *saves[256];
+size_t save_count, store_changes;
+
+static void save_token(struct store *store, struct store_save *save)
+{
+    (void)store;
+    saves[save_count++] = save;
+}
+
+static const struct store_ops store_ops = {.scheme = "fake", .save_token = save_token};
+static struct store store = {&store_ops};
+
+void finish_save(enum store_status status)
+{
+    struct store_save *save;
+
+    assert_true(save_count > 0);
+    save = saves[--save_count];
+    save->status = status;
+    reason_set(&save->why, "as the test says");
+    save->done(save);
+}
+
+/* --- the relay ------------------------------------------------------------------- */
+
+size_t told_tokens, told_states;
+char told_token[64], told_text[1024];
+enum account_state told_state;
+
+void tell_introduce(struct account *account)
+{
+    (void)account;
+}
+
+void tell_put(const struct account *account)
+{
+    (void)account;
+}
+
+void tell_state(const struct account *account)
+{
+    told_states++;
+    told_state = account_state(account);
+    slice_copy(slice_of(account_worst(account)->text), told_text, sizeof(told_text));
+}
+
+void tell_token(const struct account *account)
+{
+    if (!token_valid(account))
+        return;
+    told_tokens++;
+    slice_copy(slice_of(account->token.value), told_token, sizeof(told_token));
+}
+
+void tell_remove(struct account *account)
+{
+    (void)account;
+}
+
+/* --- the world --------------------------------------------------------------------- */
+
+static struct loop loop;
+struct tokens tokens;
+struct registry registry;
+struct conf *conf;
+
+static void on_store_changed(struct tokens *unused)
+{
+    (void)unused;
+    store_changes++;
+}
+
+void apply(const char *json_text)
+{
+    struct account_set *set = account_set_new();
+    struct registry_changes changes;
+    struct document document;
+    struct reason why;
+
+    if (!document_parse(&document, slice_of(json_text), "test", &why))
+        fail_msg("%s", why.text);
+    assert_true(account_set_read(set, &document, "test", conf));
+    check_num("skipped", (long long)set->problems.skipped, 0);
+    registry_apply(&registry, set, &changes);
+    account_set_free(set);
+    document_clear(&document);
+}
+
+void apply_accounts(size_t count, const char *more)
+{
+    char *memory = malloc(count * 256 + 16);
+    struct text text;
+
+    text_init(&text, memory, count * 256 + 16);
+    for (size_t i = 0; i < count; i++)
+        text_addf(&text,
+                  "%s{\"email\":\"u%zu@x\",\"account_id\":\"u%zu\",\"provider\":\"outlook\","
+                  "\"client_id\":\"c\",\"refresh_token\":\"rt\"%s}",
+                  i ? "," : "[", i, i, more);
+    text_add_char(&text, ']');
+    apply(memory);
+    free(memory);
+}
+
+struct account *account_named(const char *id)
+{
+    struct account *account = registry_by_id(&registry, slice_of(id));
+
+    assert_non_null(account);
+    return account;
+}
+
+/* Time passes; what is due happens, in order. */
+void pass(uint64_t ms)
+{
+    uint64_t end = now_ms + ms;
+
+    while (now_ms < end) {
+        now_ms = now_ms + 500 < end ? now_ms + 500 : end;
+        timers_run(&loop.timers, now_ms);
+    }
+}
+
+int world_set_up(void **state)
+{
+    struct reason why;
+
+    (void)state;
+    now_ms = 1000000;
+    wall_offset = 1700000000000;
+    request_count = open_requests = most_open = save_count = 0;
+    told_tokens = told_states = store_changes = 0;
+    told_state = ACCOUNT_ACTIVE;
+    told_token[0] = told_text[0] = '\0';
+    conf = conf_default();
+    assert_true(loop_init(&loop, &why));
+    timers_init(&loop.timers, now_ms);
+    tokens_init(&tokens, &loop, NULL, &store);
+    tokens.conf = conf;
+    tokens.store_changed = on_store_changed;
+    registry_init(&registry, &loop);
+    registry.tokens = &tokens;
+    registry.conf = conf;
+    return 0;
+}
+
+int world_tear_down(void **state)
+{
+    (void)state;
+    registry_clear(&registry);
+    check_num("requests left", (long long)open_requests, 0);
+    while (save_count)
+        finish_save(STORE_OK);
+    loop_close(&loop);
+    conf_free(conf);
+    return 0;
+}
+
+bool world_start(void)
+{
+    json_set_alloc_funcs(wipe_malloc, wipe_free);
+    log_set_level(LOG_ERROR);
+    return sodium_init() >= 0;
+}
