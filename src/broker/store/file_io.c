@@ -40,6 +40,7 @@ char *file_read(const char *path, size_t *len, struct reason *why)
     struct stat status;
     char *text = NULL;
 
+    *len = 0;
     if (fd < 0 || fstat(fd, &status) != 0) {
         failed(why, "read", path);
         goto out;
@@ -51,7 +52,7 @@ char *file_read(const char *path, size_t *len, struct reason *why)
     text = malloc((size_t)status.st_size + 1);
     if (!text || !read_all(fd, text, (size_t)status.st_size, len)) {
         failed(why, "read", path);
-        secret_free_len(text, text ? *len : 0);
+        secret_free_len(text, *len);
         text = NULL;
         goto out;
     }

@@ -345,7 +345,7 @@ static long token_of(const char *id)
 {
     struct document document;
     struct reason why;
-    size_t len;
+    size_t len = 0;
     char *text = file_read(path, &len, &why);
     long token = -1;
 
