@@ -1,12 +1,13 @@
 /* All three filters work alike. A block of 64 octets is copied while vector
  * compares look, beside each octet, at the one before it: that is enough to know
  * that nothing in the block needs a decision, which is so for nearly every block
- * of a mail. The look may cry wolf (a dot behind a bare LF), never miss. A block
- * it objects to, and the ends of the input, go through a state machine octet by
- * octet. Both ways agree at every split; the tests feed them so. */
+ * of a mail. The look may cry wolf (a dot behind a bare LF), never miss. Where it
+ * objects, and at the ends of the input, some octets go through a state machine.
+ * Both ways agree at every split; the tests feed them so. */
 #include "smtp/dot.h"
 
 #define BLOCK 64
+#define STRIDE 8 /* octets decided one by one before the next look at a block */
 
 typedef unsigned char octets __attribute__((vector_size(16)));
 
@@ -41,9 +42,24 @@ static inline bool any(octets lanes)
     return halves[0] | halves[1];
 }
 
-/* Copies whole blocks up to one that needs a decision and returns how much;
- * in[-1] must be readable. The block it stops at is written too: the output has
- * room for it as long as that much input is left (DOT_DECODE_MAX). */
+/* Where in a block the first octet is that needs a decision. */
+static inline size_t find_decision(const char *in, char *out, bool ends, bool dots)
+{
+    for (size_t at = 0; at < BLOCK; at += sizeof(octets)) {
+        octets act = copy_vector(in + at, out + at, ends, dots);
+
+        for (size_t i = 0; any(act) && i < sizeof(act); i++) {
+            if (act[i])
+                return at + i;
+        }
+    }
+    return BLOCK;
+}
+
+/* Copies up to an octet that needs a decision, or as many blocks as there are,
+ * and returns how much; in[-1] must be readable. All of the block it stops in is
+ * written: the output has room for it as long as that much input is left
+ * (DOT_DECODE_MAX). */
 static inline size_t copy_plain(const char *in, size_t len, char *out, bool ends, bool dots)
 {
     size_t at = 0;
@@ -55,16 +71,16 @@ static inline size_t copy_plain(const char *in, size_t len, char *out, bool ends
         act |= copy_vector(in + at + 32, out + at + 32, ends, dots);
         act |= copy_vector(in + at + 48, out + at + 48, ends, dots);
         if (any(act))
-            break;
+            return at + find_decision(in + at, out + at, ends, dots);
     }
     return at;
 }
 
-/* How far to go octet by octet before copy_plain may look again: a block where
- * it stopped, one octet at the input's start, which has none before it. */
+/* How far to go octet by octet before copy_plain may look again; at the input's
+ * start one octet, since there is none before it. */
 static inline size_t stop_of(size_t at, size_t len)
 {
-    size_t step = at ? BLOCK : 1;
+    size_t step = at ? STRIDE : 1;
 
     return len - at > step ? at + step : len;
 }
