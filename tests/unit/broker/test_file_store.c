@@ -343,7 +343,7 @@ static void write_start_file(void)
 
 static long token_of(const char *id)
 {
-    struct document document;
+    struct document document = {NULL};
     struct reason why;
     size_t len = 0;
     char *text = file_read(path, &len, &why);

@@ -52,8 +52,10 @@ static unsigned char *encode(const struct ipc_message *message, size_t *len)
 {
     unsigned char *frame = ipc_encode(message, len);
 
-    if (!frame)
+    if (!frame) {
         fail_msg("%s does not encode", ipc_name(message->type));
+        abort();
+    }
     return frame;
 }
 
@@ -192,7 +194,7 @@ static void test_cut_and_long_payloads(void **state)
         unsigned char *frame = encode(&samples[i], &len);
 
         for (size_t keep = 0; keep < len - 4; keep++) {
-            char *payload = exact_copy((struct slice){(char *)frame + 4, keep});
+            char *payload = exact_copy((struct slice){(char *)&frame[4], keep});
             struct ipc_message got;
             struct reason why;
 
