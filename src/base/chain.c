@@ -52,6 +52,21 @@ static void chunk_give(struct chunk_pool *pool, struct chunk *chunk)
     pool->spares++;
 }
 
+/* From a chain's head. */
+static void chain_drop(struct chain *chain)
+{
+    struct chunk *chunk = chain->head;
+
+    if (chain->secret)
+        explicit_bzero(chunk->data, chunk->end);
+    chain->head = chunk->next;
+    if (!chain->head) {
+        chain->tail = NULL;
+        chain->secret = false;
+    }
+    chunk_give(chain->pool, chunk);
+}
+
 void chain_init(struct chain *chain, struct chunk_pool *pool)
 {
     *chain = (struct chain){.pool = pool};
@@ -148,22 +163,14 @@ void chain_consume(struct chain *chain, size_t len)
             return;
         }
         len -= part;
-        chain->head = chunk->next;
-        if (!chain->head)
-            chain->tail = NULL;
-        chunk_give(chain->pool, chunk);
+        chain_drop(chain);
     }
 }
 
 void chain_clear(struct chain *chain)
 {
-    while (chain->head) {
-        struct chunk *next = chain->head->next;
-
-        chunk_give(chain->pool, chain->head);
-        chain->head = next;
-    }
-    chain->tail = NULL;
+    while (chain->head)
+        chain_drop(chain);
     chain->size = 0;
 }
 

@@ -30,6 +30,7 @@ struct chunk_pool {
 struct chain {
     struct chunk *head, *tail;
     uint64_t size; /* octets in all chunks */
+    bool secret;   /* chunks are wiped when given back; until it is empty again */
     struct chunk_pool *pool;
 };
 

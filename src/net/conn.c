@@ -239,6 +239,14 @@ bool conn_write(struct conn *conn, const void *bytes, size_t len)
     return true;
 }
 
+bool conn_write_secret(struct conn *conn, const void *bytes, size_t len)
+{
+    bool ok = conn_write(conn, bytes, len);
+
+    conn->out.secret = conn->out.head != NULL;
+    return ok;
+}
+
 /* Calls the handler and returns what it took; all of it, when nobody wants the
  * rest any more: the connection has ended, or began TLS. */
 static size_t hand_over(struct conn *conn, const void *bytes, size_t len)

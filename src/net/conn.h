@@ -71,6 +71,8 @@ struct conn *conn_open(struct loop *loop, int fd, const struct conn_handler *han
 /* Queues octets; they leave at the end of the turn. False: memory is out, the
  * connection is failed and the event follows. */
 bool conn_write(struct conn *conn, const void *bytes, size_t len);
+/* The same for a credential: the queue's memory is wiped behind it. */
+bool conn_write_secret(struct conn *conn, const void *bytes, size_t len);
 /* Octets not yet handed to the kernel. */
 static inline uint64_t conn_pending(const struct conn *conn)
 {

@@ -47,7 +47,7 @@ static bool send_token(struct client *client, const char *command)
     }
     if (encoded) {
         memcpy(line + len + encoded, "\r\n", 2);
-        ok = client_write(client, line, len + encoded + 2);
+        ok = client->conn && conn_write_secret(client->conn, line, len + encoded + 2);
     }
     if (line)
         explicit_bzero(line, SASL_OAUTH_MAX + 64);

@@ -165,6 +165,27 @@ static void check_got(const char *row, struct end *end, const char *wanted)
 
 /* --- input --- */
 
+/* What a credential passed through does not keep it. */
+static void test_secret_is_wiped(void **state)
+{
+    const char *secret = "AUTH XOAUTH2 c2VjcmV0";
+    struct chunk *chunk;
+    struct end end;
+    int fd = open_one(&end);
+    char got[64];
+
+    (void)state;
+    conn_write_secret(end.conn, secret, strlen(secret));
+    chunk = end.conn->out.head;
+    turns(2);
+    assert_int_equal(recv(fd, got, sizeof(got), 0), strlen(secret));
+    assert_ptr_equal(loop.chunks.spare, chunk);
+    assert_null(memmem(chunk->data, strlen(secret), "AUTH", 4));
+    assert_false(end.conn->out.secret);
+    close(fd);
+    close_end(&end);
+}
+
 static void test_order_across_pauses(void **state)
 {
     struct end end;
@@ -896,6 +917,7 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_secret_is_wiped),
         cmocka_unit_test(test_order_across_pauses),
         cmocka_unit_test(test_kept_input_is_bounded),
         cmocka_unit_test(test_eof_while_paused),
