@@ -69,6 +69,12 @@ static void on_loaded(struct store_load *load)
     struct registry_changes changes;
     bool first = !broker->listeners.count;
 
+    if (broker->draining) { /* too late: the listeners are closed, the relay ends */
+        account_set_free(load->set);
+        load->set = NULL;
+        broker->loading = false;
+        return;
+    }
     if (!load->set) {
         give_up(broker, "accounts", &load->why);
         return;

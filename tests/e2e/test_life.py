@@ -287,6 +287,17 @@ def _memory_has(pid, needle):
     return False
 
 
+def test_reload_and_stop_at_once(start, provider, tokens):
+    """A reload that is overtaken by the end has no effect, and leaves nothing."""
+    for _ in range(5):
+        daemon = start([account(A, provider, tokens)])
+        daemon.reload()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.process.wait(15) == 0
+        assert len(daemon.events("relay_spawned")) == 1
+        daemon.check_alarms()
+
+
 def test_many_idle_clients_survive_a_reload(start, provider, tokens):
     daemon = start([account(A, provider, tokens)], log_level="info")
     clients = [Wire(daemon.port) for _ in range(200)]
