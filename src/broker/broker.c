@@ -231,6 +231,7 @@ static void drain(struct broker *broker)
     log_event(LOG_INFO, "draining", log_u("drain_ms", conf->drain_ms));
     notify_stopping();
     broker->draining = true;
+    tokens_set_stage(&broker->tokens, TOKENS_DRAIN);
     tokens_save_again(&broker->tokens);
     listeners_close(&broker->listeners);
     if (broker->process)
@@ -314,7 +315,7 @@ static bool build(struct broker *broker, struct reason *why)
 /* The store first: its last answers concern accounts that must still exist. */
 static void take_down(struct broker *broker)
 {
-    tokens_stop(&broker->tokens);
+    tokens_set_stage(&broker->tokens, TOKENS_STOP);
     relay_process_free(broker->process);
     broker->process = NULL;
     broker->store->ops->close(broker->store);

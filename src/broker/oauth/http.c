@@ -191,8 +191,7 @@ void http_free(struct http *http)
 {
     if (!http)
         return;
-    list_foreach_safe(&http->requests, node)
-    {
+    list_foreach_safe (&http->requests, node) {
         http_cancel(container_of(node, struct http_request, node));
     }
     curl_multi_cleanup(http->multi);

@@ -65,9 +65,9 @@ void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, st
     saving_init(tokens);
 }
 
-void tokens_stop(struct tokens *tokens)
+void tokens_set_stage(struct tokens *tokens, enum tokens_stage stage)
 {
-    tokens->stopping = true;
+    tokens->stage = stage;
 }
 
 bool tokens_busy(const struct tokens *tokens)
@@ -285,11 +285,11 @@ static void start(struct account *account)
 /* Starts what there is room for: first those for which mail waits. */
 static void pump(struct tokens *tokens)
 {
-    while (!tokens->stopping &&
+    while (tokens->stage != TOKENS_STOP &&
            tokens->phases[TOKEN_RUNNING].count < tokens->conf->oauth_concurrency) {
         struct list_node *node = list_first(&tokens->phases[TOKEN_URGENT]);
 
-        if (!node)
+        if (!node && tokens->stage == TOKENS_RUN)
             node = list_first(&tokens->phases[TOKEN_QUEUED]);
         if (!node)
             return;

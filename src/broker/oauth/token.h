@@ -71,6 +71,12 @@ struct tokens_stats {
     uint64_t requests, ok, failures, saves, save_failures, rejected;
 };
 
+enum tokens_stage {
+    TOKENS_RUN,
+    TOKENS_DRAIN, /* only for mail that waits */
+    TOKENS_STOP
+};
+
 struct tokens {
     struct loop *loop;
     struct http *http;
@@ -82,15 +88,15 @@ struct tokens {
     uint64_t save_delay_ms;
     size_t saves_running;
     struct gate *gates[GATES]; /* hash tables by key */
-    bool stopping;
+    enum tokens_stage stage;
     struct tokens_stats stats;
     /* The store's record differs from ours: somebody edited it. */
     void (*store_changed)(struct tokens *tokens);
 };
 
 void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, struct store *store);
-/* Begins no more requests. */
-void tokens_stop(struct tokens *tokens);
+/* Begins fewer requests, or none. */
+void tokens_set_stage(struct tokens *tokens, enum tokens_stage stage);
 /* Requests and savings under way: to cut one off could lose a refresh token. */
 bool tokens_busy(const struct tokens *tokens);
 /* Hands refresh tokens that are in memory only to the store once more. */

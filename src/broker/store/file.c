@@ -12,11 +12,16 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "base/clock.h"
 #include "broker/store/file_io.h"
 #include "broker/store/store.h"
 #include "broker/wipe.h"
 
 #define LOCK_WAIT_MS 10000
+/* A large file takes a while to rewrite. Then rotations gather for some times
+ * as long, so that this takes a part of one processor at most. */
+#define GATHER_FACTOR 8
+#define GATHER_MAX_MS 1000
 
 struct file_store {
     struct store store;
@@ -26,6 +31,7 @@ struct file_store {
     pthread_cond_t wake;
     struct list jobs; /* store_job.node */
     bool closing;
+    uint64_t gather_until;   /* ms, monotonic */
     struct mailbox *results; /* of the loop's thread */
 };
 
@@ -264,6 +270,28 @@ static void run_jobs(struct file_store *file, struct list *jobs)
     }
 }
 
+static void gather(struct file_store *file, uint64_t began)
+{
+    uint64_t now = clock_ms(), wait = (now - began) * GATHER_FACTOR;
+
+    file->gather_until = now + (wait < GATHER_MAX_MS ? wait : GATHER_MAX_MS);
+}
+
+/* Waits for jobs that may be run now; false: there will be none. */
+static bool wait_for_jobs(struct file_store *file)
+{
+    while (list_empty(&file->jobs) && !file->closing)
+        pthread_cond_wait(&file->wake, &file->lock);
+    while (!file->closing && clock_ms() < file->gather_until &&
+           container_of(list_first(&file->jobs), struct store_job, node)->save) {
+        struct timespec until = {.tv_sec = (time_t)(file->gather_until / 1000),
+                                 .tv_nsec = (long)(file->gather_until % 1000) * 1000000};
+
+        pthread_cond_timedwait(&file->wake, &file->lock, &until);
+    }
+    return !list_empty(&file->jobs);
+}
+
 static void *thread_main(void *arg)
 {
     struct file_store *file = arg;
@@ -271,15 +299,14 @@ static void *thread_main(void *arg)
 
     list_init(&taken);
     pthread_mutex_lock(&file->lock);
-    for (;;) {
-        while (list_empty(&file->jobs) && !file->closing)
-            pthread_cond_wait(&file->wake, &file->lock);
-        if (list_empty(&file->jobs))
-            break;
+    while (wait_for_jobs(file)) {
+        uint64_t began = clock_ms();
+
         take_jobs(file, &taken);
         pthread_mutex_unlock(&file->lock);
         run_jobs(file, &taken);
         pthread_mutex_lock(&file->lock);
+        gather(file, began);
     }
     pthread_mutex_unlock(&file->lock);
     return NULL;
@@ -309,6 +336,7 @@ static void file_save_token(struct store *store, struct store_save *save)
 static struct store *file_open(const char *path, struct mailbox *results, struct reason *why)
 {
     struct file_store *file = calloc(1, sizeof(*file));
+    pthread_condattr_t monotonic;
     int rc;
 
     if (file)
@@ -319,7 +347,10 @@ static struct store *file_open(const char *path, struct mailbox *results, struct
     }
     file->store.ops = &file_store_ops;
     pthread_mutex_init(&file->lock, NULL);
-    pthread_cond_init(&file->wake, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&file->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     list_init(&file->jobs);
     file->results = results;
     rc = pthread_create(&file->thread, NULL, thread_main, file);

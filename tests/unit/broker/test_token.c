@@ -419,13 +419,18 @@ static void test_a_providers_hold_outlives_a_token(void **state)
     check_num("over", told_state, ACCOUNT_ACTIVE);
 }
 
-static void test_stopping(void **state)
+static void test_draining(void **state)
 {
+    struct account *all[3];
+
     (void)state;
     conf->oauth_concurrency = 1;
-    apply_accounts(2, "");
+    apply_accounts(3, "");
+    all[0] = account_named("u0");
+    all[1] = account_named("u1");
+    all[2] = account_named("u2");
     pass(100);
-    tokens_stop(&tokens);
+    tokens_set_stage(&tokens, TOKENS_DRAIN);
     assert_true(tokens_busy(&tokens));
     respond(200, ROTATED);
     assert_true(tokens_busy(&tokens));
@@ -433,6 +438,12 @@ static void test_stopping(void **state)
     assert_false(tokens_busy(&tokens));
     pass(10000);
     check_num("requests", (long long)request_count, 1);
+    for (size_t i = 0; i < COUNT_OF(all); i++) /* for mail that waits */
+        token_wanted(all[i]);
+    check_num("requests", (long long)request_count, 2);
+    tokens_set_stage(&tokens, TOKENS_STOP);
+    respond(200, GOOD);
+    check_num("requests", (long long)request_count, 2);
 }
 
 int main(void)
@@ -459,7 +470,7 @@ int main(void)
         TEST(test_a_rejection_long_after_is_the_first_again),
         TEST(test_disabled_accounts_ask_for_nothing),
         TEST(test_a_providers_hold_outlives_a_token),
-        TEST(test_stopping),
+        TEST(test_draining),
     };
 
     if (!world_start())
