@@ -159,7 +159,7 @@ bool load_options_parse(struct load_options *options, int argc, char **argv, str
             rows[i].name, rows[i].kind == FLAG ? no_argument : required_argument, NULL, (int)i};
     opterr = 0;
     while ((index = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-        if (index == '?' || index >= (int)ROWS)
+        if ((size_t)index >= ROWS) /* '?' is */
             return reason_set(why, "bad option \"%s\"; see --help", argv[optind - 1]);
         if (!take(options, &rows[index], optarg, why))
             return false;

@@ -53,7 +53,7 @@ static void choose_rounds(struct timed *timed)
 
     for (timed->rounds = 1; ns < RUN_NS / 4; timed->rounds *= 2)
         ns = time_of(timed->micro, timed->rounds);
-    timed->rounds = (uint64_t)((double)(timed->rounds / 2) * RUN_NS / ns) + 1;
+    timed->rounds = (uint64_t)((double)(timed->rounds >> 1) * RUN_NS / ns) + 1;
 }
 
 static int by_value(const void *a, const void *b)

@@ -62,8 +62,7 @@ static void maybe_free(struct passwords *passwords)
 
 void passwords_forget_all(struct passwords *passwords)
 {
-    list_foreach_safe(&passwords->waiting, node)
-    {
+    list_foreach_safe (&passwords->waiting, node) {
         list_remove(&passwords->waiting, node);
         free_check(container_of(node, struct check, node));
     }

@@ -93,15 +93,15 @@ void conn_set_timeout(struct conn *conn, uint64_t ms); /* 0: none */
 void conn_start_tls(struct conn *conn, SSL *ssl);
 
 /* Closes at once; what is queued is lost. */
-void conn_close(struct conn **conn);
+void conn_close(struct conn **owned);
 /* The same for the peer: it is not left with what the kernel still holds, for
  * as long as it takes to read that, but knows at once that this is over. */
-void conn_abort(struct conn **conn);
+void conn_abort(struct conn **owned);
 /* Sends what is queued, says goodbye (TLS close_notify, FIN), discards what
  * the peer still sends, and closes; a few seconds at most. A plain close()
  * with unread input would reset the connection and could destroy the last
  * reply before the peer reads it. */
-void conn_finish(struct conn **conn);
+void conn_finish(struct conn **owned);
 
 /* Looks now, without waiting, whether the peer has said or ended something;
  * the handler is called from inside if it has. For a connection that was idle

@@ -67,8 +67,12 @@ static void drop_entry(struct directory *directory, struct entry *entry)
 
 void directory_free(struct directory *directory)
 {
-    while (directory->names)
-        drop_entry(directory, directory->names);
+    struct entry *entry, *next;
+
+    if (!directory)
+        return;
+    HASH_ITER (by_name, directory->names, entry, next)
+        drop_entry(directory, entry);
     sodium_memzero(directory->key, sizeof(directory->key));
     pthread_rwlock_destroy(&directory->lock);
     free(directory);

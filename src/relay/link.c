@@ -1,5 +1,6 @@
 #include "relay/link.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +178,7 @@ static bool take_config(struct link *link, const struct ipc_config *config, stru
     return true;
 }
 
+/* At least one, at most RELAY_WORKERS_MAX. */
 static unsigned wanted_workers(const struct conf *conf)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
@@ -214,6 +216,7 @@ static bool take_listener(struct link *link, const struct ipc_listener *listener
         return reason_set(why, "a listener out of turn");
     if (!relay->worker_count && !make_workers(link, why))
         return false;
+    assert(relay->worker_count > 0);
     slice_copy(listener->address, address, sizeof(address));
     if (listener->worker != UINT32_MAX)
         return worker_add_listener(relay->workers[listener->worker % relay->worker_count],

@@ -10,11 +10,11 @@
 
 int relay_main(int ipc_fd)
 {
-    struct relay *relay = calloc(1, sizeof(*relay));
-    int status;
+    struct relay *relay = sodium_init() < 0 ? NULL : calloc(1, sizeof(*relay));
+    int status = 2;
 
-    if (!relay || sodium_init() < 0)
-        return 2;
+    if (!relay)
+        return status;
     prctl(PR_SET_NAME, "bearerd-relay"); /* ps would show "exe" otherwise */
     /* The broker decides about the end: a terminal's Ctrl-C reaches both. */
     signal(SIGPIPE, SIG_IGN);
@@ -23,10 +23,10 @@ int relay_main(int ipc_fd)
     signal(SIGHUP, SIG_IGN);
     relay->directory = directory_new();
     relay->stats = aligned_alloc(128, sizeof(*relay->stats));
-    if (!relay->directory || !relay->stats)
-        return 2;
-    memset(relay->stats, 0, sizeof(*relay->stats));
-    status = link_run(relay, ipc_fd);
+    if (relay->directory && relay->stats) {
+        memset(relay->stats, 0, sizeof(*relay->stats));
+        status = link_run(relay, ipc_fd);
+    }
     directory_free(relay->directory);
     free(relay->stats);
     free(relay);

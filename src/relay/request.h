@@ -9,7 +9,7 @@
 
 struct request;
 /* `answer` is valid during the call. The request is idle again before it. */
-typedef void request_done(struct request *request, const struct ipc_message *answer);
+typedef void request_done(struct request *request, const struct ipc_message *message);
 
 struct request {
     uint64_t number; /* 0: idle */
@@ -34,4 +34,4 @@ void request_cancel(struct request *request); /* idle ones too */
 void tell_broker(struct worker *worker, const struct ipc_message *message);
 
 /* For the main thread: hands an answer to the worker that asked. */
-void request_route(struct relay *relay, uint64_t number, const struct ipc_message *answer);
+void request_route(struct relay *relay, uint64_t number, const struct ipc_message *message);

@@ -9,6 +9,11 @@
 #define TOKEN_MARGIN_MS 5000 /* a login takes a moment; less for a token of short life */
 #define REJECTED_FOR_MS (15 * 60 * 1000ull)
 
+static void on_bury(struct timer *timer)
+{
+    client_bury(container_of(timer, struct account_table, bury));
+}
+
 struct account_table *upstream_new(struct worker *worker)
 {
     struct account_table *table = calloc(1, sizeof(*table));
@@ -17,6 +22,8 @@ struct account_table *upstream_new(struct worker *worker)
         abort(); /* at start-up */
     table->worker = worker;
     list_init(&table->blocked);
+    list_init(&table->gone);
+    timer_init(&table->bury, on_bury);
     return table;
 }
 
@@ -400,5 +407,7 @@ void upstream_free(struct account_table *table)
         assert(!account->jobs);
         account_free(account);
     }
+    loop_timer_cancel(&table->worker->loop, &table->bury);
+    client_bury(table);
     free(table);
 }

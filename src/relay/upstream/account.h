@@ -60,7 +60,9 @@ struct account_table {
     struct account *accounts;
     struct endpoint *endpoints;
     struct list blocked; /* account.blocked_node */
-    bool serving;        /* inside pool_serve_blocked */
+    struct list gone;    /* client.pool_node: ended, freed in the next turn */
+    struct timer bury;
+    bool serving; /* inside pool_serve_blocked */
     size_t jobs;
     size_t running;
 };

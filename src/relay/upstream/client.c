@@ -37,18 +37,16 @@ void client_set_state(struct client *client, enum client_state state)
         list_push_head(&account->pool[list_of(state)], &client->pool_node);
 }
 
-void client_enter(struct client *client)
+void client_bury(struct account_table *table)
 {
-    client->depth++;
-}
+    struct list_node *node;
 
-bool client_leave(struct client *client)
-{
-    if (--client->depth || client->state != CLIENT_GONE)
-        return true;
-    endpoint_put(client->endpoint);
-    free(client);
-    return false;
+    while ((node = list_pop_head(&table->gone))) {
+        struct client *client = container_of(node, struct client, pool_node);
+
+        endpoint_put(client->endpoint);
+        free(client);
+    }
 }
 
 void client_set_timeout(struct client *client, uint64_t ms)
@@ -70,11 +68,12 @@ static bool write_line(struct client *client, const char *line)
     return client_write(client, command, (size_t)len);
 }
 
-/* Everything that holds the connection lets go; its memory may outlive this
- * by the callbacks under way. */
+/* Everything that holds the connection lets go. Its memory stays until the
+ * loop's next turn, because callbacks under way may still look at it. */
 static void let_go(struct client *client)
 {
-    client_enter(client);
+    struct account_table *table = client->account->table;
+
     endpoint_cancel(client->endpoint, &client->resolve);
     dial_cancel(&client->dial);
     if (client->conn && client->conn->ssl)
@@ -84,6 +83,8 @@ static void let_go(struct client *client)
     conn_abort(&client->conn);
     smtp_reply_parser_clear(&client->parser);
     client_set_state(client, CLIENT_GONE);
+    list_push_tail(&table->gone, &client->pool_node);
+    loop_timer_set(&table->worker->loop, &table->bury, 0);
 }
 
 static void log_end(const struct client *client, const char *why)
@@ -101,7 +102,6 @@ void client_close(struct client *client, const char *why)
     if (client->state >= CLIENT_IDLE)
         stats_add(&client->account->worker->stats->upstream_retired_total, 1);
     let_go(client);
-    client_leave(client);
 }
 
 /* From the connection's own events: the slot is free for a waiting job. */
@@ -125,7 +125,6 @@ void client_quit(struct client *client, const char *why)
     client_set_timeout(client, QUIT_MS);
     if (!write_line(client, "QUIT")) {
         let_go(client);
-        client_leave(client);
     }
 }
 
@@ -143,7 +142,6 @@ static void fail_with(struct client *client, enum phase phase, const struct verd
               log_s("rule", verdict->rule));
     let_go(client);
     pool_client_failed(client, verdict, reply);
-    client_leave(client);
 }
 
 void client_fail(struct client *client, enum phase phase, struct smtp_reply *reply)
@@ -228,9 +226,7 @@ static void become_idle(struct client *client)
     client->used_ms = loop_now(&client->account->worker->loop);
     client_set_state(client, CLIENT_IDLE);
     client_set_timeout(client, idle_time(client));
-    client_enter(client);
     pool_client_ready(client);
-    client_leave(client);
 }
 
 void client_logged_in(struct client *client)
@@ -469,7 +465,6 @@ static size_t on_data(struct conn *conn, struct slice bytes)
     struct client *client = conn->owner;
     size_t total = bytes.len;
 
-    client_enter(client);
     while (bytes.len && client->state != CLIENT_GONE) {
         struct smtp_reply reply;
         struct reason why = {""};
@@ -493,7 +488,6 @@ static size_t on_data(struct conn *conn, struct slice bytes)
     }
     if (client->state == CLIENT_IDLE && !smtp_reply_parser_idle(&client->parser))
         ended(client, "half an answer without a command", false);
-    client_leave(client);
     return total;
 }
 
@@ -517,7 +511,6 @@ static void on_event(struct conn *conn, enum conn_event event)
 {
     struct client *client = conn->owner;
 
-    client_enter(client);
     switch (event) {
     case CONN_SECURED:
         on_secured(client);
@@ -536,7 +529,6 @@ static void on_event(struct conn *conn, enum conn_event event)
         on_timeout(client);
         break;
     }
-    client_leave(client);
 }
 
 static const struct conn_handler client_handler = {on_data, on_event};
@@ -545,7 +537,6 @@ static void on_dialed(struct dial *dial, int fd, const struct reason *why)
 {
     struct client *client = dial->owner;
 
-    client_enter(client);
     if (fd < 0) {
         client_fail_text(client, PHASE_CONNECT, why->text);
     } else {
@@ -557,7 +548,6 @@ static void on_dialed(struct dial *dial, int fd, const struct reason *why)
         else
             expect(client, CLIENT_GREETING);
     }
-    client_leave(client);
 }
 
 static void on_resolved(struct endpoint_waiter *waiter, const struct reason *why)
@@ -566,9 +556,7 @@ static void on_resolved(struct endpoint_waiter *waiter, const struct reason *why
     struct account *account = client->account;
 
     if (why) {
-        client_enter(client);
         client_fail_text(client, PHASE_CONNECT, why->text);
-        client_leave(client);
         return;
     }
     client_set_state(client, CLIENT_DIALING);

@@ -57,7 +57,6 @@ struct client {
     bool token_sent;
     bool more_input;        /* behind the reply being handled, something has come already */
     struct upstream_tx *tx; /* while busy */
-    unsigned depth;         /* callbacks under way: memory must stay */
 };
 
 /* Begins to connect; pool_client_ready or pool_client_failed follows, not from
@@ -78,10 +77,8 @@ void client_quit(struct client *client, const char *why);
 /* Closes at once. */
 void client_close(struct client *client, const char *why);
 
-/* Memory stays between the two, whatever happens to the connection. leave
- * returns false when it is gone and was freed. */
-void client_enter(struct client *client);
-bool client_leave(struct client *client);
+/* Frees those that ended before this turn of the loop. */
+void client_bury(struct account_table *table);
 
 bool client_write(struct client *client, const char *bytes, size_t len);
 void client_set_timeout(struct client *client, uint64_t ms);

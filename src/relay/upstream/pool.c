@@ -61,9 +61,8 @@ static struct client *take_idle(struct account *account, bool fresh)
             continue;
         }
         /* What arrived since the last turn evicts it from its own callback. */
-        client_enter(client);
         conn_poke(client->conn);
-        if (client_leave(client) && client->state == CLIENT_IDLE)
+        if (client->state == CLIENT_IDLE)
             return client;
     }
     return NULL;

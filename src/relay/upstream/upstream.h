@@ -11,7 +11,7 @@ struct account_table *upstream_new(struct worker *worker);
 void upstream_free(struct account_table *table);
 
 /* The broker's word on an account of this worker. */
-void upstream_put(struct worker *worker, const struct ipc_account *account);
+void upstream_put(struct worker *worker, const struct ipc_account *from);
 void upstream_remove(struct worker *worker, struct slice id);
 void upstream_token(struct worker *worker, const struct ipc_token *token);
 void upstream_state(struct worker *worker, const struct ipc_state *state);
