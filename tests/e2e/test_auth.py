@@ -8,6 +8,7 @@ from lib.daemon import account, password_hash
 from lib.util import PATIENCE, free_port, wait_until
 from lib.wire import Wire
 
+pytestmark = pytest.mark.tsan
 A, B = "a@example.com", "b@example.com"
 
 

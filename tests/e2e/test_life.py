@@ -13,11 +13,11 @@ from lib.tokens import token_of
 from lib.util import PATIENCE, SANITIZED, connectable, wait_until
 from lib.wire import Closed, Wire
 
+pytestmark = pytest.mark.tsan
 A = "a@example.com"
 
 
 @pytest.mark.slow
-@pytest.mark.tsan
 @pytest.mark.timeout(120)
 def test_kill_9_of_the_relay_under_load(start, provider, tokens):
     """Clients reconnect, and nothing that was acknowledged is missing."""
@@ -86,7 +86,6 @@ def test_the_relay_ends_with_the_broker(start, provider, tokens):
     daemon.process = None
 
 
-@pytest.mark.tsan
 def test_reload_keeps_connections_and_takes_changes(start, provider, tokens):
     daemon = start([account(A, provider, tokens), account("old@example.com", provider, tokens)])
     with daemon.client(A) as client:

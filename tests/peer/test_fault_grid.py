@@ -38,6 +38,7 @@ def cells():
                     yield verb, phase, behaviour, times
 
 
+pytestmark = pytest.mark.tsan
 CELLS = ["-".join(cell) for cell in cells()]
 CONF = {
     "upstream.connect_timeout": "%dms" % (1000 * PATIENCE),

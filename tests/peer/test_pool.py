@@ -8,6 +8,7 @@ from lib.daemon import account
 from lib.provider import DATA_ONLY, Fault
 from lib.util import PATIENCE, wait_until
 
+pytestmark = pytest.mark.tsan
 A = "a@example.com"
 
 
@@ -34,7 +35,6 @@ def test_one_connection_for_many_messages(start, provider, tokens):
     assert uses == list(range(1, 31))
 
 
-@pytest.mark.tsan
 def test_the_cap_is_hard(start, make_provider, tokens):
     """Microsoft: never a fourth connection, whatever the configuration says."""
     most = [0]

@@ -6,6 +6,7 @@ import pytest
 from lib.daemon import account
 from lib.provider import DATA_ONLY, GMAIL, STEPWISE
 
+pytestmark = pytest.mark.tsan
 A = "a@example.com"
 GOOD, BAD, LATER = "good@example.net", "bad@example.net", "later@example.net"
 
