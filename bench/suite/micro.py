@@ -3,6 +3,7 @@ import json
 import subprocess
 
 from suite.programs import Workplace, need
+from suite.result import judge
 
 
 def measure(report):
@@ -21,4 +22,4 @@ def measure(report):
             added.update(reference=row["reference"], reference_value=reference["ns"],
                          ratio=row["ratio"])
         if goal:
-            added.update(goal=goal, met=row["ns"] <= goal)
+            judge(added, goal, by_ratio=False)

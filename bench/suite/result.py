@@ -34,15 +34,14 @@ class Report:
     def add(self, group, name, runs, unit, reference=None, reference_runs=None, goal=None,
             note=None):
         """`runs`: the values, or one. `reference`: what they are compared with.
-        `goal`: (most, "of what") for the ratio if there is a reference, else for
-        the value."""
+        `goal`: the most, of the ratio if there is a reference, else of the value."""
         value, against = median(runs), median(reference_runs)
         ratio = value / against if against else None
-        judged = value if ratio is None else ratio
+        by_ratio = ratio is not None
         row = {"group": group, "name": name, "value": value, "unit": unit, "runs": listed(runs),
                "reference": reference, "reference_value": against,
-               "reference_runs": listed(reference_runs), "ratio": ratio, "goal": goal,
-               "met": None if goal is None else judged <= goal, "note": note}
+               "reference_runs": listed(reference_runs), "ratio": ratio, "note": note}
+        judge(row, goal, by_ratio)
         self.rows.append(row)
         return row
 
@@ -68,12 +67,19 @@ class Report:
         print("\nwritten: %s" % path)
 
 
+def judge(row, goal, by_ratio):
+    """Sets the goal: of the ratio to the reference, or of the value itself."""
+    judged = row["ratio"] if by_ratio else row["value"]
+    row.update(goal=goal, goal_of="ratio" if by_ratio else "value",
+               met=None if goal is None else judged <= goal)
+
+
 def format_row(row):
     text = "%-56s %9s %-5s" % (row["name"], number(row["value"]), row["unit"])
     if row["ratio"] is not None:
         text += " %6.2f x %s (%s)" % (row["ratio"], row["reference"], number(row["reference_value"]))
     if row["goal"] is not None:
-        text += "; goal %s%g: %s" % ("" if row["ratio"] is None else "x ", row["goal"],
+        text += "; goal %g%s: %s" % (row["goal"], " x" if row["goal_of"] == "ratio" else "",
                                      "met" if row["met"] else "MISSED")
     if row["note"]:
         text += "; " + row["note"]
