@@ -39,6 +39,5 @@ class Mta(Postfix):
 
     def delays(self):
         """The median of what its log says a message took, in seconds."""
-        found = sorted(float(text) for text in re.findall(r"status=sent|delay=([\d.]+)", self.log())
-                       if text)
+        found = sorted(map(float, re.findall(r" delay=([\d.]+),.* status=sent", self.log())))
         return found[len(found) // 2] if found else 0
