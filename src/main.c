@@ -42,6 +42,7 @@ static void harden(void)
     struct rlimit none = {0, 0}, files;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN); /* rotations that signal; ours copy and truncate */
     umask(077);
     setrlimit(RLIMIT_CORE, &none);
 #ifndef __SANITIZE_ADDRESS__ /* its leak check is a debugger of ours */
@@ -59,6 +60,7 @@ static int run_relay(void)
     int status;
 
     harden();
+    prctl(PR_SET_NAME, "bearerd-relay"); /* not "exe", as ps would say */
     /* The end of the channel tells us the same, but not a relay that hangs. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     log_start(STDERR_FILENO, "relay", LOG_KEY_VALUE);

@@ -74,6 +74,8 @@ static struct gate *find_or_make(struct tokens *tokens, enum gate_kind kind,
     gate->kind = kind;
     memcpy(gate->key, key, GATE_KEY_BYTES);
     list_init(&gate->accounts);
+    list_init(&gate->queued);
+    list_init(&gate->urgent);
     HASH_ADD(hh, tokens->gates[kind], key, GATE_KEY_BYTES, gate);
     return gate;
 }

@@ -36,6 +36,10 @@ struct gate {
     unsigned probes;        /* failed ones */
     uint64_t next_probe_ms;
     char text[OAUTH_TEXT_MAX]; /* what was said last */
+    /* Of an endpoint only; see turns.c. */
+    struct list queued, urgent; /* token.node */
+    size_t running;
+    struct list_node turn_node; /* tokens.turns, while somebody is queued */
 };
 
 /* What accounts behind a closed gate are. */

@@ -14,6 +14,7 @@
 #include "broker/wipe.h"
 
 #define SPREAD_MAX_MS 300000 /* between the first requests of many new accounts */
+
 static void on_due(struct timer *timer);
 static void pump(struct tokens *tokens);
 
@@ -28,16 +29,6 @@ uint64_t token_random(void)
 
     randombytes_buf(&number, sizeof(number));
     return number;
-}
-
-void token_move(struct token *token, enum token_phase phase)
-{
-    struct tokens *tokens = token->tokens;
-
-    loop_timer_cancel(tokens->loop, &token->due);
-    list_remove(&tokens->phases[token->phase], &token->node);
-    token->phase = phase;
-    list_push_tail(&tokens->phases[phase], &token->node);
 }
 
 void token_rest(struct token *token, uint64_t delay_ms)
@@ -62,6 +53,7 @@ void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, st
     *tokens = (struct tokens){.loop = loop, .http = http, .store = store};
     for (size_t i = 0; i < TOKEN_PHASES; i++)
         list_init(&tokens->phases[i]);
+    list_init(&tokens->turns);
     saving_init(tokens);
 }
 
@@ -130,8 +122,8 @@ void token_clear(struct account *account)
     struct tokens *tokens = token->tokens;
 
     forget(token);
+    token_move(token, TOKEN_OFF); /* from its endpoint's queue, if it is there */
     gates_leave(tokens, account);
-    loop_timer_cancel(tokens->loop, &token->due);
     list_remove(&tokens->phases[token->phase], &token->node);
     pump(tokens);
 }
@@ -141,11 +133,10 @@ void token_reset(struct account *account)
     struct token *token = &account->token;
 
     forget(token);
+    token_move(token, TOKEN_OFF);
     gates_leave(token->tokens, account);
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
-    if (!gates_join(token->tokens, account) || account->record->disabled)
-        token_move(token, TOKEN_OFF);
-    else
+    if (gates_join(token->tokens, account) && !account->record->disabled)
         enqueue(token, false);
 }
 
@@ -282,19 +273,13 @@ static void start(struct account *account)
     }
 }
 
-/* Starts what there is room for: first those for which mail waits. */
+/* Starts what there is room for. */
 static void pump(struct tokens *tokens)
 {
-    while (tokens->stage != TOKENS_STOP &&
-           tokens->phases[TOKEN_RUNNING].count < tokens->conf->oauth_concurrency) {
-        struct list_node *node = list_first(&tokens->phases[TOKEN_URGENT]);
+    struct token *token;
 
-        if (!node && tokens->stage == TOKENS_RUN)
-            node = list_first(&tokens->phases[TOKEN_QUEUED]);
-        if (!node)
-            return;
-        start(account_of(container_of(node, struct token, node)));
-    }
+    while ((token = turns_next(tokens)))
+        start(account_of(token));
 }
 
 void token_wanted(struct account *account)

@@ -8,7 +8,8 @@
  *
  * A phase is a list; token_move alone changes it. A refresh token that the
  * endpoint replaced is saved before the access token that came with it is
- * used. Accounts for which mail waits go before the others.
+ * used. Accounts for which mail waits go before the others, and endpoints take
+ * turns.
  */
 #pragma once
 
@@ -81,9 +82,10 @@ struct tokens {
     struct loop *loop;
     struct http *http;
     struct store *store;
-    const struct conf *conf; /* replaced by reloads */
-    struct list phases[TOKEN_PHASES];
-    struct list unsaved; /* token.unsaved_node */
+    const struct conf *conf;          /* replaced by reloads */
+    struct list phases[TOKEN_PHASES]; /* QUEUED and URGENT: in their endpoints */
+    struct list turns;                /* gate.turn_node: endpoints with somebody queued */
+    struct list unsaved;              /* token.unsaved_node */
     struct timer save_timer;
     uint64_t save_delay_ms;
     size_t saves_running;

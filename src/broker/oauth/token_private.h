@@ -1,6 +1,7 @@
 /* What the files of the token lifecycle share. Private to them.
  *
- *     token.c    phases, queue, requests
+ *     token.c    phases, requests, successes
+ *     turns.c    queues: whose turn it is
  *     outcome.c  failures: what the account, its gates and its mail learn
  *     saving.c   replaced refresh tokens on their way to the disk
  */
@@ -16,6 +17,10 @@ void token_move(struct token *token, enum token_phase phase);
 void token_rest(struct token *token, uint64_t delay_ms);
 /* Makes an access token (taken over) the account's. */
 void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms);
+
+/* The next one to ask, still on its queue, or NULL: nobody waits, or there is
+ * no room. */
+struct token *turns_next(struct tokens *tokens);
 
 /* Mail that comes now has no token: it hears why. */
 void outcome_hold_down(struct account *account);

@@ -86,6 +86,66 @@ static void test_an_endpoint_that_is_down_is_left_in_peace(void **state)
     }
 }
 
+/* Accounts m0, m1... at an endpoint of their own. */
+static void apply_two_providers(size_t count, size_t others)
+{
+    static char memory[200000];
+    struct text text;
+
+    text_init(&text, memory, sizeof(memory));
+    for (size_t i = 0; i < count + others; i++)
+        text_addf(&text,
+                  "%s{\"email\":\"u%zu@x\",\"account_id\":\"%c%zu\",\"provider\":\"outlook\","
+                  "\"client_id\":\"c\",\"refresh_token\":\"rt\"%s}",
+                  i ? "," : "[", i, i < count ? 'u' : 'm', i < count ? i : i - count,
+                  i < count ? "" : ",\"oauth_token_url\":\"https://other.example/token\"");
+    text_add_char(&text, ']');
+    assert_false(text.cut);
+    apply(memory);
+}
+
+static void test_one_endpoint_does_not_hold_up_another(void **state)
+{
+    (void)state;
+    conf->oauth_concurrency = 20;
+    apply_two_providers(300, 3);
+    pass(10000); /* nobody has had an answer */
+    check_num("all but the other's share", (long long)open_requests, 18 + 2);
+    for (int round = 0; round < 5; round++) {
+        for (size_t i = 0; i < request_count; i++) {
+            if (requests[i].open && strstr(requests[i].url, "other"))
+                respond_with(&requests[i], 200, GOOD, "");
+        }
+        pass(500);
+    }
+    for (int i = 0; i < 3; i++) {
+        char id[16];
+
+        snprintf(id, sizeof(id), "m%d", i);
+        assert_true(token_valid(account_named(id)));
+    }
+    assert_true(most_open <= 20);
+}
+
+static void test_removal_from_a_queue(void **state)
+{
+    (void)state;
+    conf->oauth_concurrency = 1;
+    apply_two_providers(40, 5);
+    pass(600);
+    check_num("one runs, the rest is queued", (long long)open_requests, 1);
+    apply_two_providers(2, 1);
+    for (int i = 0; i < 6; i++) {
+        pass(500);
+        respond_all(200, GOOD);
+    }
+    assert_true(token_valid(account_named("u0")) && token_valid(account_named("u1")) &&
+                token_valid(account_named("m0")));
+    apply("[]");
+    check_num("endpoints", (long long)HASH_COUNT(tokens.gates[GATE_ENDPOINT]), 0);
+    check_num("turns", (long long)tokens.turns.count, 0);
+}
+
 static void test_mail_goes_first(void **state)
 {
     (void)state;
@@ -117,6 +177,8 @@ int main(void)
         TEST(test_an_application_fails_as_one),
         TEST(test_one_wrong_record_stops_no_other),
         TEST(test_an_endpoint_that_is_down_is_left_in_peace),
+        TEST(test_one_endpoint_does_not_hold_up_another),
+        TEST(test_removal_from_a_queue),
         TEST(test_mail_goes_first),
         TEST(test_many_accounts_start_slowly),
     };
