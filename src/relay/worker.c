@@ -108,7 +108,6 @@ struct worker *worker_new(struct relay *relay, unsigned index, struct settings *
     worker->stats = &relay->stats->block[index];
     worker->settings = settings_ref(settings);
     list_init(&worker->sessions);
-    list_init(&worker->memory_waiters);
     timer_init(&worker->drain_timer, on_drain_timer);
     if (!loop_init(&worker->loop, why) || !mailbox_init(&worker->mailbox, &worker->loop, why))
         return NULL; /* start-up fails as a whole */

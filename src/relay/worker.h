@@ -19,8 +19,6 @@ struct worker_listener {
     char address[NET_ADDRESS_TEXT];
 };
 
-struct client_address; /* inbound: per-address counts */
-
 struct worker {
     struct relay *relay;
     unsigned index;
@@ -33,8 +31,6 @@ struct worker {
     size_t listener_count;
     /* inbound */
     struct list sessions; /* session.worker_node */
-    struct client_address *addresses;
-    struct list memory_waiters; /* sessions that wait for the memory budget */
     uint64_t session_serial;
     /* upstream */
     struct account_table *accounts;

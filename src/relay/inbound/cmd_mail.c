@@ -5,21 +5,7 @@
 #include "base/clock.h"
 #include "relay/inbound/commands.h"
 #include "relay/inbound/transaction.h"
-
-/* What MAIL is answered while an account cannot send. All are 4xx: somebody or
- * some time will mend it, and the mail shall wait in the client's queue. The
- * text is the broker's, which knows the reason. */
-static const struct {
-    int code;
-    struct smtp_enhanced enhanced;
-} state_replies[ACCOUNT_STATES] = {
-    [ACCOUNT_THROTTLED] = {451, {4, 7, 1}},     /* the token endpoint or the provider */
-    [ACCOUNT_PARKED] = {451, {4, 7, 1}},        /* the provider's quota */
-    [ACCOUNT_NEEDS_CONSENT] = {454, {4, 7, 0}}, /* the refresh token is dead */
-    [ACCOUNT_MISCONFIGURED] = {454, {4, 7, 0}},
-    [ACCOUNT_BLOCKED] = {450, {4, 2, 1}},  /* by the provider */
-    [ACCOUNT_DISABLED] = {450, {4, 2, 1}}, /* by the operator */
-};
+#include "relay/verdict.h"
 
 static uint64_t until_of(struct login *login)
 {
@@ -48,16 +34,22 @@ static bool account_can_send(struct session *session)
     char memory[IPC_TEXT_MAX + 64], why[IPC_TEXT_MAX + 1] = "";
     enum account_state state = login_state(session->login, clock_wall_ms(), why, sizeof(why));
     uint64_t until = until_of(session->login);
+    struct smtp_reply reply;
     struct text text;
 
     if (state == ACCOUNT_ACTIVE)
         return true;
     text_init(&text, memory, sizeof(memory));
-    text_add_str(&text, why[0] ? why : "This account cannot send now");
+    text_add_str(&text, why);
     if (until)
         add_time(&text, until);
-    session_reply(session, state_replies[state].code, state_replies[state].enhanced,
-                  (struct slice){text.at, text.len});
+    smtp_reply_init(&reply);
+    if (verdict_state_reply(state, memory, &reply))
+        session_reply(session, reply.code, reply.enhanced,
+                      (struct slice){reply.text, reply.text_len});
+    else
+        session_say(session, ANSWER_NO_STORAGE);
+    smtp_reply_clear(&reply);
     return false;
 }
 

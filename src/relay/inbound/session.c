@@ -98,14 +98,10 @@ void session_wait(struct session *session, enum session_wait wait, uint64_t ms)
     session->wait = wait;
     conn_pause(session->conn);
     conn_set_timeout(session->conn, ms);
-    if (wait == WAIT_MEMORY && !list_node_linked(&session->memory_node))
-        list_push_tail(&session->worker->memory_waiters, &session->memory_node);
 }
 
 void session_go_on(struct session *session)
 {
-    if (list_node_linked(&session->memory_node))
-        list_remove(&session->worker->memory_waiters, &session->memory_node);
     session->wait = WAIT_NONE;
     if (session->state == SESSION_ENDED)
         return;
@@ -469,18 +465,6 @@ void session_close_all(struct worker *worker)
         struct session *session = container_of(node, struct session, worker_node);
 
         session_end(session, END_SHUTDOWN);
-        session_leave(session);
-    }
-}
-
-void session_memory_freed(struct worker *worker)
-{
-    struct list_node *node;
-
-    while (!body_memory_tight(worker) && (node = list_first(&worker->memory_waiters))) {
-        struct session *session = container_of(node, struct session, memory_node);
-
-        transaction_memory_ready(session);
         session_leave(session);
     }
 }

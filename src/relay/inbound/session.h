@@ -14,6 +14,3 @@ void session_accept(struct worker_listener *listener, int fd, const struct net_a
 void session_drain_all(struct worker *worker);
 /* Ends every session at once. */
 void session_close_all(struct worker *worker);
-
-/* The memory budget has room again: lets waiting sessions go on. */
-void session_memory_freed(struct worker *worker);

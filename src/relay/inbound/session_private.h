@@ -88,7 +88,7 @@ struct session {
     struct transaction *transaction;
     uint64_t discard_left; /* SESSION_DISCARD, and the answer behind it */
     enum answer discard_answer;
-    struct list_node worker_node, memory_node;
+    struct list_node worker_node;
     char client[64]; /* the address as text */
 };
 

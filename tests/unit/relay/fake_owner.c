@@ -300,7 +300,6 @@ void world_open(void)
     world.worker.stats = &area.block[0];
     world.worker.settings = &world.settings;
     list_init(&world.worker.sessions);
-    list_init(&world.worker.memory_waiters);
     assert_true(loop_init(&world.worker.loop, &why));
     assert_true(mailbox_init(&world.worker.mailbox, &world.worker.loop, &why));
     world_set_account("user@x", true, 1);

@@ -96,7 +96,6 @@ static void change_world(void)
         world.conf.max_message_size = pick(2) ? 200000 : 4;
         break;
     default:
-        session_memory_freed(&world.worker);
         break;
     }
 }

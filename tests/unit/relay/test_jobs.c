@@ -228,13 +228,15 @@ static void test_states(void **state)
         uint64_t until;
         const char *reply;
     } rows[] = {
-        {ACCOUNT_THROTTLED, 4102444800000, "451 4.7.1 why (until 2100-01-01T00:00:00Z)\r\n"},
-        {ACCOUNT_PARKED, 4102444800000, "451 4.7.1 why (until 2100-01-01T00:00:00Z)\r\n"},
+        {ACCOUNT_THROTTLED, 4102444800000,
+         "451 4.7.1 account is throttled: why (until 2100-01-01T00:00:00Z)\r\n"},
+        {ACCOUNT_PARKED, 4102444800000,
+         "452 4.7.1 account is over its provider's quota: why (until 2100-01-01T00:00:00Z)\r\n"},
         {ACCOUNT_PARKED, 1, SENDER_OK},
-        {ACCOUNT_NEEDS_CONSENT, 0, "454 4.7.0 why\r\n"},
-        {ACCOUNT_MISCONFIGURED, 0, "454 4.7.0 why\r\n"},
-        {ACCOUNT_BLOCKED, 0, "450 4.2.1 why\r\n"},
-        {ACCOUNT_DISABLED, 0, "450 4.2.1 why\r\n"},
+        {ACCOUNT_NEEDS_CONSENT, 0, "454 4.7.0 account must be authorised again: why\r\n"},
+        {ACCOUNT_MISCONFIGURED, 0, "454 4.7.0 account is misconfigured: why\r\n"},
+        {ACCOUNT_BLOCKED, 0, "450 4.7.1 account is blocked by its provider: why\r\n"},
+        {ACCOUNT_DISABLED, 0, "450 4.2.1 account is disabled: why\r\n"},
         {ACCOUNT_ACTIVE, 0, SENDER_OK},
     };
 
@@ -294,12 +296,8 @@ static void test_bdat_waits_for_memory(void **state)
     (void)state;
     fill_memory(true);
     EXPECT(&client, "MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nBDAT 4 LAST\r\nabcd", SENDER_OK RCPT_OK);
-    assert_int_equal(world.worker.memory_waiters.count, 1);
-    session_memory_freed(&world.worker);
-    assert_int_equal(world.worker.memory_waiters.count, 1);
+    EXPECT(&client, "", "");
     fill_memory(false);
-    session_memory_freed(&world.worker);
-    assert_int_equal(world.worker.memory_waiters.count, 0);
     EXPECT(&client, "", TAKEN);
 }
 
@@ -309,7 +307,6 @@ static void test_client_gone_waiting_for_memory(void **state)
     fill_memory(true);
     EXPECT(&client, "MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n", SENDER_OK RCPT_OK);
     client_close(&client);
-    assert_int_equal(world.worker.memory_waiters.count, 0);
     fill_memory(false);
 }
 
