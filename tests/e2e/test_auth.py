@@ -92,16 +92,15 @@ def test_passwords_need_tls_where_the_client_is_not_trusted(start, provider, tok
 
 
 def test_failures_are_delayed(start, provider, tokens, hashed):
-    daemon = start([account(A, provider, tokens, password_hash=hashed)], {"auth.failure_delay": "700ms"})
+    daemon = start([account(A, provider, tokens, password_hash=hashed)], {"auth.failure_delay": "3s"})
     began = time.monotonic()
     assert attempt(daemon, A, "wrong") == 535
-    assert time.monotonic() - began > 0.65
+    assert time.monotonic() - began > 2.9
     # ... and hold nobody else up.
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         wrong = [pool.submit(attempt, daemon, A, "wrong") for _ in range(3)]
-        began = time.monotonic()
         assert attempt(daemon, A, "open sesame") == 235
-        assert time.monotonic() - began < 0.65 * PATIENCE
+        assert not all(future.done() for future in wrong)
         assert [future.result() for future in wrong] == [535] * 3
 
 
