@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 
 #include "relay/directory.h"
 #include "relay/link.h"
@@ -15,7 +14,6 @@ int relay_main(int ipc_fd)
 
     if (!relay)
         return status;
-    prctl(PR_SET_NAME, "bearerd-relay"); /* ps would show "exe" otherwise */
     /* The broker decides about the end: a terminal's Ctrl-C reaches both. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN);
