@@ -16,6 +16,25 @@ const struct conf *tx_conf(const struct upstream_tx *tx)
     return worker_conf(tx->account->worker);
 }
 
+/* Which limit it was, and when there is room again where that is known. */
+static void say_busy(const struct account *account, struct smtp_reply *reply)
+{
+    uint64_t login = account_login_wait(account);
+    char line[200];
+    struct text text;
+
+    text_init(&text, line, sizeof(line));
+    if (login)
+        text_addf(&text,
+                  "account busy: its logins at the provider are limited to %u a minute; "
+                  "room in %llu s",
+                  account->login_slots, (unsigned long long)(login + 999) / 1000);
+    else
+        text_addf(&text, "account busy: all its connections are at work (limit %u)",
+                  account->max_connections);
+    smtp_reply_set(reply, 451, (struct smtp_enhanced){4, 4, 5}, line);
+}
+
 static void on_wait_timeout(struct timer *timer)
 {
     struct upstream_tx *tx = container_of(timer, struct upstream_tx, wait_timer);
@@ -23,7 +42,6 @@ static void on_wait_timeout(struct timer *timer)
     struct smtp_reply reply;
 
     account->jobs++;
-    /* The original's answer where an account has all it may have at work. */
     smtp_reply_init(&reply);
     if (account->last_failure.code && account->dial_failures)
         smtp_reply_copy(&reply, &account->last_failure);
@@ -31,8 +49,7 @@ static void on_wait_timeout(struct timer *timer)
         smtp_reply_set(&reply, 454, (struct smtp_enhanced){4, 7, 0},
                        "no access token for this account yet");
     else
-        smtp_reply_set(&reply, 451, (struct smtp_enhanced){4, 4, 5},
-                       "account busy: all its connections are at work");
+        say_busy(account, &reply); /* 4.4.5, as the original */
     tx_fail_waiting(tx, &reply);
     smtp_reply_clear(&reply);
     account->jobs--;
