@@ -1,167 +1,12 @@
-/* Connections, two ends of a socketpair in one loop, or one end and a raw
- * descriptor where the peer must misbehave. */
+/* Connections: input and pauses, poking, the end, much at once. */
 #include "check.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "net/certificate.h"
-#include "net/conn.h"
-#include "net/tls.h"
-
-#define PATIENCE_MS 5000
-
-struct end {
-    struct conn *conn;
-    char *got;
-    size_t got_len, got_cap;
-    unsigned calls, events[CONN_TIMEOUT + 1];
-    size_t take;                   /* of each delivery, then pause; 0: all */
-    void (*on_data)(struct end *); /* behind taking it */
-    void (*on_event)(struct end *, enum conn_event);
-    struct end *peer;
-};
-
-static struct loop loop;
-static struct certificate certificate;
-static SSL_CTX *server_tls, *client_tls;
-
-/* --- the world --- */
-
-static void end_take(struct end *end, const char *bytes, size_t len)
-{
-    if (end->got_len + len > end->got_cap) {
-        end->got_cap = (end->got_len + len) * 2;
-        end->got = realloc(end->got, end->got_cap);
-        assert_non_null(end->got);
-    }
-    memcpy(end->got + end->got_len, bytes, len);
-    end->got_len += len;
-}
-
-static size_t on_data(struct conn *conn, struct slice bytes)
-{
-    struct end *end = conn->owner;
-    size_t len = end->take && end->take < bytes.len ? end->take : bytes.len;
-
-    end->calls++;
-    end_take(end, bytes.ptr, len);
-    if (end->take)
-        conn_pause(conn);
-    if (end->on_data)
-        end->on_data(end);
-    return len;
-}
-
-static void on_event(struct conn *conn, enum conn_event event)
-{
-    struct end *end = conn->owner;
-
-    end->events[event]++;
-    if (end->on_event)
-        end->on_event(end, event);
-    else if (event == CONN_FAILED)
-        conn_close(&end->conn);
-}
-
-static const struct conn_handler handler = {on_data, on_event};
-
-static void turns(unsigned count)
-{
-    while (count--)
-        uv_run(&loop.uv, UV_RUN_NOWAIT);
-}
-
-static bool wait_for(const unsigned *event)
-{
-    uint64_t until;
-
-    uv_update_time(&loop.uv);
-    until = loop_now(&loop) + PATIENCE_MS;
-    while (!*event && loop_now(&loop) < until)
-        uv_run(&loop.uv, UV_RUN_NOWAIT);
-    return *event > 0;
-}
-
-static void wait_for_octets(struct end *end, size_t len)
-{
-    uint64_t until;
-
-    uv_update_time(&loop.uv);
-    until = loop_now(&loop) + PATIENCE_MS;
-    while (end->got_len < len && loop_now(&loop) < until) {
-        uv_run(&loop.uv, UV_RUN_NOWAIT);
-        conn_resume(end->conn);
-        if (end->peer && end->peer->conn)
-            conn_resume(end->peer->conn);
-    }
-    check_num("octets", (long long)end->got_len, (long long)len);
-}
-
-static void make_pair(int fds[2], int buffer)
-{
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
-    for (int i = 0; i < 2 && buffer; i++) {
-        setsockopt(fds[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-        setsockopt(fds[i], SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
-    }
-}
-
-static void open_end(struct end *end, int fd)
-{
-    *end = (struct end){0};
-    end->conn = conn_open(&loop, fd, &handler, end);
-    assert_non_null(end->conn);
-}
-
-/* One end and the peer's bare descriptor. */
-static int open_one(struct end *end)
-{
-    int fds[2];
-
-    make_pair(fds, 0);
-    open_end(end, fds[0]);
-    return fds[1];
-}
-
-static void open_two(struct end *a, struct end *b, int buffer)
-{
-    int fds[2];
-
-    make_pair(fds, buffer);
-    open_end(a, fds[0]);
-    open_end(b, fds[1]);
-    a->peer = b;
-    b->peer = a;
-}
-
-static void close_end(struct end *end)
-{
-    conn_close(&end->conn);
-    free(end->got);
-    turns(2);
-}
-
-static void secure(struct end *client, struct end *server, struct tls_peer *peer)
-{
-    conn_start_tls(client->conn, tls_client(client_tls, "provider.test", peer));
-    conn_start_tls(server->conn, tls_server(server_tls));
-    assert_true(wait_for(&client->events[CONN_SECURED]));
-    assert_true(wait_for(&server->events[CONN_SECURED]));
-}
-
-static void say(int fd, const char *text)
-{
-    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
-}
-
-static void check_got(const char *row, struct end *end, const char *wanted)
-{
-    check_slice(row, (struct slice){end->got, end->got_len}, slice_of(wanted));
-}
+#include "net/conn_pair.h"
 
 /* --- input --- */
 
@@ -439,35 +284,6 @@ static void test_poke_sees_data_end_and_nothing(void **state)
     close_end(&end);
 }
 
-/* OpenSSL has read a second record ahead, of which the kernel knows nothing. */
-static void poke_self(struct end *end)
-{
-    if (end->calls == 1)
-        conn_poke(end->conn);
-    end->events[0] += end->calls == 2; /* seen from inside the first call */
-}
-
-static void test_poke_sees_a_record_read_ahead(void **state)
-{
-    struct end us, them;
-
-    (void)state;
-    open_two(&us, &them, 0);
-    secure(&us, &them, NULL);
-    turns(5);
-    us.events[0] = 0;
-    us.on_data = poke_self;
-    conn_write(them.conn, "250 ok\r\n", 8);
-    conn_flush(them.conn); /* two records, one read */
-    conn_write(them.conn, "421 bye\r\n", 9);
-    conn_flush(them.conn);
-    turns(3);
-    check_got("both", &us, "250 ok\r\n421 bye\r\n");
-    assert_int_equal(us.calls, 2);
-    close_end(&us);
-    close_end(&them);
-}
-
 /* --- the end --- */
 
 static void finish_with_reply(struct end *end)
@@ -579,30 +395,8 @@ static void test_finish_discards_only_so_much(void **state)
     close_end(&end);
 }
 
-static void test_finish_while_tls(void **state)
-{
-    struct end a, b;
-
-    (void)state;
-    open_two(&a, &b, 0);
-    secure(&a, &b, NULL);
-    conn_write(b.conn, "221 bye\r\n", 9);
-    conn_finish(&b.conn);
-    assert_true(wait_for(&a.events[CONN_EOF]));
-    check_got("before close_notify", &a, "221 bye\r\n");
-    close_end(&a);
-    close_end(&b);
-    check_num("left open", (long long)loop.connections.count, 0);
-}
-
 static void close_self(struct end *end)
 {
-    conn_close(&end->conn);
-}
-
-static void close_on_event(struct end *end, enum conn_event event)
-{
-    (void)event;
     conn_close(&end->conn);
 }
 
@@ -660,166 +454,6 @@ static void test_close_inside_events(void **state)
             close(fd);
         close_end(&end);
     }
-}
-
-/* --- TLS --- */
-
-static void test_handshake_and_transfer(void **state)
-{
-    struct end client, server;
-
-    (void)state;
-    open_two(&client, &server, 0);
-    secure(&client, &server, NULL);
-    conn_write(client.conn, "EHLO\r\n", 6);
-    wait_for_octets(&server, 6);
-    conn_write(server.conn, "250 hello\r\n", 11);
-    wait_for_octets(&client, 11);
-    assert_int_equal(client.conn->tls, CONN_TLS);
-    close_end(&client);
-    close_end(&server);
-}
-
-static void handshake_fails(const char *host, SSL_CTX *context, const char *why)
-{
-    struct end client, server;
-
-    open_two(&client, &server, 0);
-    client.on_event = NULL;
-    conn_start_tls(client.conn, tls_client(context, host, NULL));
-    conn_start_tls(server.conn, tls_server(server_tls));
-    client.on_event = close_on_event;
-    assert_true(wait_for(&client.events[CONN_FAILED]));
-    assert_int_equal(client.events[CONN_SECURED], 0);
-    (void)why;
-    close_end(&client);
-    close_end(&server);
-}
-
-static void test_certificate_must_be_right(void **state)
-{
-    struct certificate other;
-    struct reason why;
-    SSL_CTX *distrusting;
-
-    (void)state;
-    certificate_make(&other);
-    distrusting = tls_client_context(slice_of(other.cert_pem), &why);
-    handshake_fails("other.test", client_tls, "name");
-    handshake_fails("127.0.0.2", client_tls, "address");
-    handshake_fails("provider.test", distrusting, "trust");
-    SSL_CTX_free(distrusting);
-}
-
-static void begin_tls(struct end *end)
-{
-    if (end->calls > 1)
-        return;
-    conn_write(end->conn, "220 go\r\n", 8);
-    conn_start_tls(end->conn, tls_server(server_tls));
-}
-
-static size_t starttls_data(struct conn *conn, struct slice bytes)
-{
-    struct end *end = conn->owner;
-    const char *lf = memchr(bytes.ptr, '\n', bytes.len);
-    size_t len = lf ? (size_t)(lf - bytes.ptr) + 1 : bytes.len;
-
-    end->calls++;
-    end_take(end, bytes.ptr, len);
-    begin_tls(end);
-    return conn->tls == CONN_HANDSHAKE ? len : bytes.len;
-}
-
-static const struct conn_handler starttls_handler = {starttls_data, on_event};
-
-static void finish_handshake(struct end *server, int fd)
-{
-    struct end client;
-    char line[16];
-
-    assert_int_equal(recv(fd, line, 8, 0), 8);
-    assert_memory_equal(line, "220 go\r\n", 8);
-    open_end(&client, fd);
-    conn_start_tls(client.conn, tls_client(client_tls, "provider.test", NULL));
-    assert_true(wait_for(&server->events[CONN_SECURED]));
-    assert_true(wait_for(&client.events[CONN_SECURED]));
-    conn_write(client.conn, "EHLO\n", 5);
-    wait_for_octets(server, strlen("STARTTLS\nEHLO\n"));
-    check_got("nothing in between", server, "STARTTLS\nEHLO\n");
-    close_end(&client);
-}
-
-/* What came in plaintext behind STARTTLS, in the same read or kept in several
- * chunks while paused, is never read as if it had come through TLS. */
-static void test_plaintext_before_tls_is_dropped(void **state)
-{
-    static char much[40000];
-    struct end server;
-    int fd;
-
-    (void)state;
-    for (int how = 0; how < 3; how++) {
-        fd = open_one(&server);
-        server.conn->handler = &starttls_handler;
-        if (how)
-            conn_pause(server.conn);
-        memset(much, 'x', sizeof(much));
-        say(fd, "STARTTLS\nMAIL FROM:<evil>\nRCPT\n");
-        if (how == 2)
-            send(fd, much, 10000, MSG_NOSIGNAL);
-        turns(3);
-        if (how)
-            conn_resume(server.conn);
-        turns(3);
-        check_got("first", &server, "STARTTLS\n");
-        finish_handshake(&server, fd);
-        close_end(&server);
-    }
-}
-
-static void test_resumption(void **state)
-{
-    struct tls_peer peer;
-    unsigned resumed = 0;
-
-    (void)state;
-    tls_peer_init(&peer);
-    for (int i = 0; i < 4; i++) {
-        struct end client, server;
-
-        open_two(&client, &server, 0);
-        secure(&client, &server, &peer);
-        conn_write(server.conn, "hello", 5); /* tickets come before it */
-        wait_for_octets(&client, 5);
-        resumed += (unsigned)SSL_session_reused(client.conn->ssl);
-        close_end(&client);
-        close_end(&server);
-    }
-    assert_int_equal(resumed, 3);
-    assert_true(peer.count >= 1 && peer.count <= TLS_SESSIONS_PER_PEER);
-    tls_peer_clear(&peer);
-}
-
-/* A ticket that comes when its peer is gone goes nowhere. */
-static void test_forgotten_peer(void **state)
-{
-    struct tls_peer *peer = malloc(sizeof(*peer));
-    struct end client, server;
-
-    (void)state;
-    tls_peer_init(peer);
-    open_two(&client, &server, 0);
-    conn_start_tls(client.conn, tls_client(client_tls, "provider.test", peer));
-    conn_start_tls(server.conn, tls_server(server_tls));
-    tls_forget_peer(client.conn->ssl);
-    tls_peer_clear(peer);
-    free(peer);
-    assert_true(wait_for(&server.events[CONN_SECURED]));
-    conn_write(server.conn, "hello", 5);
-    wait_for_octets(&client, 5);
-    close_end(&client);
-    close_end(&server);
 }
 
 /* --- much --- */
@@ -892,28 +526,6 @@ static void test_endless_sender_yields(void **state)
     close_end(&b);
 }
 
-static int set_up(void **state)
-{
-    struct reason why;
-
-    (void)state;
-    signal(SIGPIPE, SIG_IGN);
-    certificate_make(&certificate);
-    server_tls =
-        tls_server_context(slice_of(certificate.cert_pem), slice_of(certificate.key_pem), &why);
-    client_tls = tls_client_context(slice_of(certificate.cert_pem), &why);
-    return server_tls && client_tls && loop_init(&loop, &why) ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    SSL_CTX_free(server_tls);
-    SSL_CTX_free(client_tls);
-    loop_close(&loop); /* asserts that every chunk is back */
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -928,21 +540,14 @@ int main(void)
         cmocka_unit_test(test_poke_inside_another_ones_input),
         cmocka_unit_test(test_poke_inside_kept_input),
         cmocka_unit_test(test_poke_sees_data_end_and_nothing),
-        cmocka_unit_test(test_poke_sees_a_record_read_ahead),
         cmocka_unit_test(test_finish_delivers_the_last_reply),
         cmocka_unit_test(test_finish_discards_only_so_much),
         cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_finish_while_tls),
         cmocka_unit_test(test_close_inside_callbacks),
         cmocka_unit_test(test_close_inside_events),
-        cmocka_unit_test(test_handshake_and_transfer),
-        cmocka_unit_test(test_certificate_must_be_right),
-        cmocka_unit_test(test_plaintext_before_tls_is_dropped),
-        cmocka_unit_test(test_resumption),
-        cmocka_unit_test(test_forgotten_peer),
         cmocka_unit_test(test_much_both_ways),
         cmocka_unit_test(test_endless_sender_yields),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, pair_set_up, pair_tear_down);
 }

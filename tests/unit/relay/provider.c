@@ -165,12 +165,21 @@ static void say_also(struct peer *peer, const char *usual, const char *text)
     peer_send(peer, both, (size_t)len);
 }
 
+static void dawdle(const char *text)
+{
+    uint64_t ms;
+
+    if (!slice_to_u64(slice_of(text), &ms))
+        abort(); /* a mistake in the test */
+    usleep((useconds_t)ms * 1000);
+}
+
 /* True: the reply was the usual one, or one of the same meaning. */
 static bool act(struct peer *peer, const struct fault *fault, const char *usual)
 {
     switch (fault->act) {
     case ACT_LATE:
-        usleep((unsigned)atoi(fault->text) * 1000);
+        dawdle(fault->text);
         if (usual)
             say(peer, usual);
         break;

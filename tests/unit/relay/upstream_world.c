@@ -351,6 +351,31 @@ void world_wait(struct sent *sent, unsigned dones)
     check_num("answers", sent->dones, dones);
 }
 
+/* --- one account's everyday --- */
+
+void open_with(unsigned max_connections)
+{
+    struct ipc_account account;
+
+    account = world_account(A, max_connections);
+    world_put(&account);
+    world_token(A, 3600000);
+}
+
+void begin(unsigned max_connections)
+{
+    world_open(1);
+    open_with(max_connections);
+}
+
+struct sent *deliver(unsigned id, size_t size, unsigned rcpts)
+{
+    struct sent *sent = world_submit(A, id, size, rcpts);
+
+    world_wait(sent, 1);
+    return sent;
+}
+
 /* --- checks --- */
 
 void check_outcome(const struct sent *sent, enum job_outcome outcome, int code)

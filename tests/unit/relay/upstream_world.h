@@ -59,3 +59,14 @@ void world_wait(struct sent *sent, unsigned dones); /* fails when it does not co
 void world_forget(struct sent *sent);               /* frees what the job holds */
 void check_outcome(const struct sent *sent, enum job_outcome outcome, int code);
 void check_caps(void); /* counters agree and no cap is exceeded, on the loop's thread */
+
+/* Where one account is enough, it is A. */
+#define A "a@example.com"
+#define MIB (1u << 20)
+#define SCRIPT(...)                                                                                \
+    provider_script(&provider, (struct fault[]){__VA_ARGS__},                                      \
+                    COUNT_OF(((struct fault[]){__VA_ARGS__})))
+
+void open_with(unsigned max_connections); /* gives the open world A and its token */
+void begin(unsigned max_connections);     /* a world of one worker, with A */
+struct sent *deliver(unsigned id, size_t size, unsigned rcpts); /* submits and waits */
