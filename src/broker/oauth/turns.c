@@ -4,6 +4,8 @@
  */
 #include "broker/oauth/token_private.h"
 
+#include <assert.h>
+
 static struct gate *endpoint_of(const struct token *token)
 {
     return token->gates[GATE_ENDPOINT];
@@ -50,8 +52,10 @@ static bool has_room(const struct tokens *tokens, const struct gate *endpoint)
 {
     size_t max = tokens->conf->oauth_concurrency, running = tokens->phases[TOKEN_RUNNING].count;
     size_t endpoints = HASH_COUNT(tokens->gates[GATE_ENDPOINT]);
-    size_t share = max / (4 * endpoints) ? max / (4 * endpoints) : 1;
+    size_t share;
 
+    assert(endpoints > 0); /* the one that asks is among them */
+    share = max / (4 * endpoints) ? max / (4 * endpoints) : 1;
     return running < max && (endpoint->running < share || running + share * (endpoints - 1) < max);
 }
 
