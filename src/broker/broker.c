@@ -143,7 +143,10 @@ void broker_relay_ready(struct broker *broker)
 {
     char addresses[1024];
 
-    relay_process_ready(broker->process);
+    if (!relay_process_ready(broker->process)) {
+        broker_protocol_error(broker, "ready");
+        return;
+    }
     if (broker->ready) {
         log_event(LOG_INFO, "relay_ready",
                   log_u("restarts", relay_process_restarts(broker->process)));
@@ -315,6 +318,7 @@ static bool build(struct broker *broker, struct reason *why)
 /* The store first: its last answers concern accounts that must still exist. */
 static void take_down(struct broker *broker)
 {
+    broker->ended = true;
     tokens_set_stage(&broker->tokens, TOKENS_STOP);
     relay_process_free(broker->process);
     broker->process = NULL;
@@ -333,6 +337,7 @@ static void take_down(struct broker *broker)
 
 static int run(struct broker *broker)
 {
+    const struct tokens_stats *stats = &broker->tokens.stats;
     struct reason why;
 
     if (!build(broker, &why)) {
@@ -342,7 +347,10 @@ static int run(struct broker *broker)
     reload_first_accounts(broker);
     loop_run(&broker->loop);
     take_down(broker);
-    log_event(LOG_INFO, "ended", log_i("status", broker->status));
+    log_event(LOG_INFO, "ended", log_i("status", broker->status),
+              log_u("token_requests", stats->requests), log_u("tokens", stats->ok),
+              log_u("token_failures", stats->failures), log_u("token_rejects", stats->rejected),
+              log_u("saves", stats->saves), log_u("save_failures", stats->save_failures));
     return broker->status;
 }
 

@@ -42,7 +42,7 @@ struct broker {
     /* Life. */
     bool ready;             /* announced */
     unsigned failed_starts; /* of the relay, before it was ready once */
-    bool draining, drained;
+    bool draining, drained, ended;
     struct timer drain_timer;
     uint64_t drain_by, end_by; /* ms: the relay is killed; we end */
     int status;                /* exit status */

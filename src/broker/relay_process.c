@@ -210,9 +210,12 @@ bool relay_process_start(struct relay_process *process, struct reason *why)
     return true;
 }
 
-void relay_process_ready(struct relay_process *process)
+bool relay_process_ready(struct relay_process *process)
 {
+    bool first = !process->ready;
+
     process->ready = true;
+    return first;
 }
 
 void relay_process_end(struct relay_process *process)

@@ -30,8 +30,9 @@ struct relay_process *relay_process_new(struct loop *loop, const struct listener
 void relay_process_free(struct relay_process *process);
 
 bool relay_process_start(struct relay_process *process, struct reason *why);
-/* It said that it relays: a later death is no failed start. */
-void relay_process_ready(struct relay_process *process);
+/* It said that it relays: a later death is no failed start. False: it has said
+ * so before. */
+bool relay_process_ready(struct relay_process *process);
 /* No further start. */
 void relay_process_end(struct relay_process *process);
 /* At once; `exited` follows. */

@@ -6,6 +6,7 @@
 #include "broker/store/file_io.h"
 #include "broker/wipe.h"
 #include "conf/options.h"
+#include "ipc/ipc.h"
 #include "net/tls.h"
 
 #define WORKERS_MAX 64 /* as the relay's */
@@ -27,11 +28,27 @@ static bool find_ca(struct setup *setup, struct reason *why)
                            "ca-certificates, or name a file with ca_file");
 }
 
-static bool check_ca(const struct setup *setup, struct reason *why)
+/* A PEM file that fits into a message to the relay. */
+static char *read_pem(const char *path, size_t max, size_t *len, struct reason *why)
+{
+    char *text = file_read(path, len, why);
+
+    if (!text || *len <= max)
+        return text;
+    secret_free_len(text, *len);
+    reason_set(why, "%s is larger than %zu octets", path, max);
+    return NULL;
+}
+
+static bool load_ca(struct setup *setup, struct reason *why)
 {
     struct reason detail;
-    SSL_CTX *context = tls_client_context((struct slice){setup->ca_pem, setup->ca_len}, &detail);
+    SSL_CTX *context;
 
+    setup->ca_pem = read_pem(setup->ca_path, IPC_CA_MAX, &setup->ca_len, why);
+    if (!setup->ca_pem)
+        return false;
+    context = tls_client_context((struct slice){setup->ca_pem, setup->ca_len}, &detail);
     SSL_CTX_free(context);
     return context || reason_set(why, "ca_file: %s: %.200s", setup->ca_path, detail.text);
 }
@@ -44,8 +61,9 @@ static bool load_key_pair(struct setup *setup, struct reason *why)
 
     if (!conf->tls_certificate[0] || !conf->tls_key[0])
         return true;
-    setup->cert_pem = file_read(conf->tls_certificate, &setup->cert_len, why);
-    setup->key_pem = setup->cert_pem ? file_read(conf->tls_key, &setup->key_len, why) : NULL;
+    setup->cert_pem = read_pem(conf->tls_certificate, IPC_PEM_MAX, &setup->cert_len, why);
+    if (setup->cert_pem)
+        setup->key_pem = read_pem(conf->tls_key, IPC_PEM_MAX, &setup->key_len, why);
     if (!setup->key_pem)
         return false;
     context = tls_server_context((struct slice){setup->cert_pem, setup->cert_len},
@@ -89,13 +107,9 @@ struct setup *setup_load(const struct cli *cli, struct conf_notes *notes, struct
         reason_set(why, "out of memory");
         return NULL;
     }
-    if (!load_conf(setup, cli, notes, why) || !find_ca(setup, why))
-        goto fail;
-    setup->ca_pem = file_read(setup->ca_path, &setup->ca_len, why);
-    if (!setup->ca_pem || !check_ca(setup, why) || !load_key_pair(setup, why))
-        goto fail;
-    return setup;
-fail:
+    if (load_conf(setup, cli, notes, why) && find_ca(setup, why) && load_ca(setup, why) &&
+        load_key_pair(setup, why))
+        return setup;
     setup_free(setup);
     return NULL;
 }

@@ -8,8 +8,6 @@
 #define LENGTH_BYTES 4
 
 #define OPTIONS_MAX (1u << 20)
-#define CA_MAX (2u << 20) /* the system's bundle is a quarter MiB */
-#define PEM_MAX (256u << 10)
 #define ADDRESSES_MAX (16u * 64)
 #define PROVIDER_MAX 64
 /* The last values of conf.h's enumerations, which this folder cannot see. */
@@ -50,9 +48,9 @@ struct field {
 
 static const struct field config_fields[] = {
     TEXT(ipc_config, options, OPTIONS_MAX),
-    TEXT(ipc_config, ca_pem, CA_MAX),
-    TEXT(ipc_config, cert_pem, PEM_MAX),
-    TEXT(ipc_config, key_pem, PEM_MAX),
+    TEXT(ipc_config, ca_pem, IPC_CA_MAX),
+    TEXT(ipc_config, cert_pem, IPC_PEM_MAX),
+    TEXT(ipc_config, key_pem, IPC_PEM_MAX),
 };
 static const struct field listener_fields[] = {
     U32(ipc_listener, fd, 65535),

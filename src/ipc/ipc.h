@@ -15,9 +15,11 @@
 #include "base/str.h"
 
 #define IPC_FRAME_MAX (4u << 20)
-#define IPC_ID_MAX 256      /* account ids, logins, host names */
-#define IPC_TOKEN_MAX 16384 /* access tokens */
-#define IPC_TEXT_MAX 2048   /* reasons, provider's texts */
+#define IPC_ID_MAX 256           /* account ids, logins, host names */
+#define IPC_TOKEN_MAX 16384      /* access tokens */
+#define IPC_TEXT_MAX 2048        /* reasons, provider's texts */
+#define IPC_CA_MAX (2u << 20)    /* a trust store; the system's is a quarter MiB */
+#define IPC_PEM_MAX (256u << 10) /* a certificate chain, a key */
 
 enum ipc_type {
     /* broker -> relay */

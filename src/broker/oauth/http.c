@@ -11,6 +11,8 @@
 #include "base/list.h"
 #include "broker/wipe.h"
 
+#define CA_CACHE_S 60L
+
 struct http {
     struct loop *loop;
     CURLM *multi;
@@ -254,6 +256,10 @@ static void set_tls(CURL *easy, const struct http_settings *settings)
     curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
     /* Else the system's folder would be trusted as well. */
     curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    /* curl keeps what it read; a file that was replaced must count soon. */
+    curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_S);
+#endif
 }
 
 static void set_transfer(struct http_request *request, const char *url, bool fresh)
