@@ -1,5 +1,6 @@
 #include "relay/directory.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <uthash.h>
@@ -58,6 +59,7 @@ void login_unref(struct login *login)
 
 static void drop_entry(struct directory *directory, struct entry *entry)
 {
+    assert(directory->names && directory->ids); /* each entry is in both */
     HASH_DELETE(by_name, directory->names, entry);
     HASH_DELETE(by_id, directory->ids, entry);
     atomic_store(&entry->login->removed, true);
