@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <uthash.h>
 
@@ -19,7 +20,9 @@
 
 #define LOCK_WAIT_MS 10000
 /* A large file takes a while to rewrite. Then rotations gather for some times
- * as long, so that this takes a part of one processor at most. */
+ * as long, so that this takes a part of one processor at most. Processor time,
+ * not the disk's: a small file is written at once, because a token that waits
+ * is lost when we are killed. */
 #define GATHER_FACTOR 8
 #define GATHER_MAX_MS 1000
 
@@ -270,11 +273,19 @@ static void run_jobs(struct file_store *file, struct list *jobs)
     }
 }
 
-static void gather(struct file_store *file, uint64_t began)
+static uint64_t cpu_ms(void)
 {
-    uint64_t now = clock_ms(), wait = (now - began) * GATHER_FACTOR;
+    struct timespec used;
 
-    file->gather_until = now + (wait < GATHER_MAX_MS ? wait : GATHER_MAX_MS);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
+static void gather(struct file_store *file, uint64_t used_ms)
+{
+    uint64_t wait = used_ms * GATHER_FACTOR;
+
+    file->gather_until = clock_ms() + (wait < GATHER_MAX_MS ? wait : GATHER_MAX_MS);
 }
 
 /* Waits for jobs that may be run now; false: there will be none. */
@@ -300,13 +311,13 @@ static void *thread_main(void *arg)
     list_init(&taken);
     pthread_mutex_lock(&file->lock);
     while (wait_for_jobs(file)) {
-        uint64_t began = clock_ms();
+        uint64_t began = cpu_ms();
 
         take_jobs(file, &taken);
         pthread_mutex_unlock(&file->lock);
         run_jobs(file, &taken);
         pthread_mutex_lock(&file->lock);
-        gather(file, began);
+        gather(file, cpu_ms() - began);
     }
     pthread_mutex_unlock(&file->lock);
     return NULL;
