@@ -69,7 +69,7 @@ static void on_loaded(struct store_load *load)
     struct registry_changes changes;
     bool first = !broker->listeners.count;
 
-    if (broker->draining) { /* too late: the listeners are closed, the relay ends */
+    if (broker->draining || broker->ended) { /* too late: the listeners are closed */
         account_set_free(load->set);
         load->set = NULL;
         broker->loading = false;
