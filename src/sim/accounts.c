@@ -1,5 +1,6 @@
 #include "sim/accounts.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,6 +13,7 @@
 
 static void access_free(struct accounts *accounts, struct access *access)
 {
+    assert(accounts->by_access); /* it is in there */
     HASH_DEL(accounts->by_access, access);
     list_remove(&access->account->accesses, &access->node);
     free(access);
@@ -19,6 +21,7 @@ static void access_free(struct accounts *accounts, struct access *access)
 
 static void grant_free(struct accounts *accounts, struct grant *grant)
 {
+    assert(accounts->by_refresh); /* it is in there */
     HASH_DEL(accounts->by_refresh, grant);
     list_remove(&grant->account->grants, &grant->node);
     free(grant);
