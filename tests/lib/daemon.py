@@ -192,6 +192,8 @@ class Bearerd:
         if any(ALARM.search(line) for line in self.process.lines):
             report = [line for line in self.process.lines if " event=" not in line]
             raise AssertionError("sanitizer or assertion:\n" + "\n".join(report[:120]))
+        crashes = [e for e in self.events("relay_exited") if e["signal"] not in (0, 9, 15)]
+        assert not crashes, "sanitizer or assertion: the relay crashed: %s" % crashes
 
     # --- log --------------------------------------------------------------
 
