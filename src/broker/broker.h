@@ -1,12 +1,13 @@
 /* The broker process: accounts, tokens, DNS, and the relay that it runs.
  *
- *     setup -> accounts -> listeners -> relay -> ready ... drain -> end
+ *     setup -> accounts -> admin API -> listeners -> relay -> ready ... drain -> end
  *
  * One loop, one thread; what blocks runs elsewhere (the store's thread, libuv's
  * threads for passwords).
  */
 #pragma once
 
+#include "broker/admin/server.h"
 #include "broker/listeners.h"
 #include "broker/log_output.h"
 #include "broker/oauth/http.h"
@@ -33,6 +34,7 @@ struct broker {
     struct passwords *passwords;
     struct listeners listeners;
     struct relay_process *process;
+    struct admin *admin;
     uv_signal_t signals[BROKER_SIGNALS];
     struct timer watchdog;
     /* Reloading. */
