@@ -202,7 +202,6 @@ static bool make_workers(struct link *link, struct reason *why)
             return false;
         relay->worker_count++;
     }
-    relay->stats->workers = count;
     return true;
 }
 
@@ -401,18 +400,16 @@ static const struct conn_handler link_handler = {on_data, on_event};
 /* What this relay did, once, at its end. */
 static void log_counters(const struct relay *relay)
 {
-    struct log_field fields[sizeof(struct stats) / sizeof(uint64_t) + 1];
+    struct log_field fields[STATS_WORDS + 1];
+    struct stats sum = {0};
     size_t count = 0;
 
-    for (const struct stats_info *info = stats_table; info->name; info++, count++)
-        fields[count] = log_u(info->name, 0);
-    fields[count].type = LOG_END;
-    for (unsigned i = 0; i < relay->stats->workers; i++) {
-        const uint64_t *block = (const uint64_t *)&relay->stats->block[i];
-
-        for (size_t k = 0; k < count; k++)
-            fields[k].u += block[k];
+    stats_sum(relay->stats, &sum);
+    for (const struct stats_info *info = stats_table; info->name; info++) {
+        if (info->kind == STATS_KIND_COUNTER)
+            fields[count++] = log_u(info->name, stats_number(&sum, info));
     }
+    fields[count].type = LOG_END;
     if (log_on(LOG_INFO))
         log_write_fields(LOG_INFO, "relay_counters", fields);
 }

@@ -203,6 +203,7 @@ void session_end_saying(struct session *session, enum answer answer, enum sessio
 static void session_free(struct session *session)
 {
     list_remove(&session->worker->sessions, &session->worker_node);
+    stats_sub(&session->worker->stats->client_sessions, 1);
     atomic_fetch_sub(&session->worker->relay->clients, 1);
     client_address_leave(&session->address);
     login_unref(session->login);
@@ -446,6 +447,7 @@ void session_accept(struct worker_listener *listener, int fd, const struct net_a
     session->serial = ++worker->session_serial * RELAY_WORKERS_MAX + worker->index;
     list_push_tail(&worker->sessions, &session->worker_node);
     stats_add(&worker->stats->client_connections_total, 1);
+    stats_add(&worker->stats->client_sessions, 1);
     begin(session, fd);
     session_leave(session);
 }

@@ -54,6 +54,7 @@ static void account_free(struct account *account)
     struct account_table *table = account->table;
 
     HASH_DELETE(hh, table->accounts, account);
+    stats_sub(&table->worker->stats->accounts, 1);
     loop_timer_cancel(&table->worker->loop, &account->pump_timer);
     if (list_node_linked(&account->blocked_node))
         list_remove(&table->blocked, &account->blocked_node);
@@ -102,6 +103,7 @@ static struct account *account_new(struct account_table *table, struct slice id)
     timer_init(&account->pump_timer, on_pump_timer);
     smtp_reply_init(&account->last_failure);
     HASH_ADD_KEYPTR(hh, table->accounts, account->id, strlen(account->id), account);
+    stats_add(&table->worker->stats->accounts, 1);
     return account;
 }
 

@@ -25,16 +25,33 @@ static enum pool_list list_of(enum client_state state)
     return state == CLIENT_QUITTING ? POOL_DRAINING : POOL_BUSY;
 }
 
-/* The one mover: state and list never disagree. */
+static uint64_t *gauge_of(const struct client *client, enum client_state state)
+{
+    struct stats *stats = client->account->worker->stats;
+    uint64_t *const gauges[POOL_LISTS] = {
+        [POOL_DIALING] = &stats->upstream_dialing,
+        [POOL_IDLE] = &stats->upstream_idle,
+        [POOL_BUSY] = &stats->upstream_busy,
+        [POOL_DRAINING] = &stats->upstream_draining,
+    };
+
+    return gauges[list_of(state)];
+}
+
+/* The one mover: state, list and gauge never disagree. */
 void client_set_state(struct client *client, enum client_state state)
 {
     struct account *account = client->account;
 
-    if (list_node_linked(&client->pool_node))
+    if (list_node_linked(&client->pool_node)) {
         list_remove(&account->pool[list_of(client->state)], &client->pool_node);
+        stats_sub(gauge_of(client, client->state), 1);
+    }
     client->state = state;
-    if (state != CLIENT_GONE)
+    if (state != CLIENT_GONE) {
         list_push_head(&account->pool[list_of(state)], &client->pool_node);
+        stats_add(gauge_of(client, state), 1);
+    }
 }
 
 void client_bury(struct account_table *table)

@@ -34,6 +34,13 @@ void pool_wait(struct account *account, struct upstream_tx *tx, bool at_head)
         list_push_head(&account->waiting, &tx->wait_node);
     else
         list_push_tail(&account->waiting, &tx->wait_node);
+    stats_add(&account->worker->stats->messages_waiting, 1);
+}
+
+void pool_leave(struct account *account, struct upstream_tx *tx)
+{
+    list_remove(&account->waiting, &tx->wait_node);
+    stats_sub(&account->worker->stats->messages_waiting, 1);
 }
 
 void pool_fail_waiting(struct account *account, const struct smtp_reply *reply)
@@ -136,7 +143,7 @@ static bool lend_one(struct account *account)
     }
     if (!client)
         return false;
-    list_remove(&account->waiting, &tx->wait_node);
+    pool_leave(account, tx);
     tx_start(tx, client);
     return true;
 }

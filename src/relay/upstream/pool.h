@@ -19,6 +19,7 @@ void pool_room(struct account *account);
 
 /* Puts a job in the account's line (at its head when it was tried already). */
 void pool_wait(struct account *account, struct upstream_tx *tx, bool at_head);
+void pool_leave(struct account *account, struct upstream_tx *tx);
 /* Answers every waiting job. */
 void pool_fail_waiting(struct account *account, const struct smtp_reply *reply);
 /* The account has changed: closes idle connections that no longer fit or are

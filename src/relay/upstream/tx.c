@@ -82,10 +82,11 @@ void tx_leave_lists(struct upstream_tx *tx)
     if (!list_node_linked(&tx->wait_node))
         return;
     if (tx->state == TX_WAITING) {
-        list_remove(&account->waiting, &tx->wait_node);
+        pool_leave(account, tx);
     } else {
         list_remove(&account->running, &tx->wait_node);
         account->table->running--;
+        stats_sub(&account->worker->stats->messages_running, 1);
     }
 }
 

@@ -297,7 +297,7 @@ void world_open(void)
     world.relay.worker_count = 1;
     world.relay.directory = directory_new();
     world.worker.relay = &world.relay;
-    world.worker.stats = &area.block[0];
+    world.worker.stats = &area.blocks[0];
     world.worker.settings = &world.settings;
     list_init(&world.worker.sessions);
     assert_true(loop_init(&world.worker.loop, &why));
