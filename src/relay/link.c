@@ -11,6 +11,7 @@
 #include "relay/directory.h"
 #include "relay/inbound/session.h"
 #include "relay/request.h"
+#include "relay/snapshot.h"
 #include "relay/upstream/upstream.h"
 
 /* What waits for the broker is bounded: a broker that does not read is dead,
@@ -91,6 +92,31 @@ bool link_send(struct relay *relay, const struct ipc_message *message)
     return false;
 }
 
+struct call {
+    struct mail mail;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void deliver_call(struct mail *mail)
+{
+    struct call *call = container_of(mail, struct call, mail);
+
+    call->fn(call->arg);
+    free(call);
+}
+
+void link_call(struct relay *relay, void (*fn)(void *arg), void *arg)
+{
+    struct call *call = malloc(sizeof(*call));
+
+    if (!call)
+        abort(); /* somebody would wait for ever */
+    *call = (struct call){.fn = fn, .arg = arg};
+    if (!mailbox_post(&relay->link->mailbox, &call->mail, deliver_call))
+        free(call);
+}
+
 struct forward {
     struct mail mail;
     struct worker *worker;
@@ -154,6 +180,11 @@ static void take_token(struct worker *worker, const struct ipc_message *message)
 static void take_state(struct worker *worker, const struct ipc_message *message)
 {
     upstream_state(worker, &message->u.state);
+}
+
+static void take_probe(struct worker *worker, const struct ipc_message *message)
+{
+    upstream_probe(worker, &message->u.probe);
 }
 
 static bool send_simple(struct link *link, enum ipc_type type)
@@ -301,12 +332,9 @@ static void take_drain(struct link *link)
     loop_timer_set(&link->loop, &link->drain_timer, link->settings->conf->drain_ms);
 }
 
-static void take_account(struct link *link, const struct ipc_message *message)
+/* Of a relay that has workers. */
+static void take_account(struct relay *relay, const struct ipc_message *message)
 {
-    struct relay *relay = link->relay;
-
-    if (!link->started)
-        return;
     switch (message->type) {
     case IPC_ACCOUNT_PUT:
         /* The owner first: a login that is found always has its owner's side. */
@@ -323,6 +351,12 @@ static void take_account(struct link *link, const struct ipc_message *message)
     case IPC_STATE:
         directory_state(relay->directory, &message->u.state);
         link_forward(owner_of(relay, message->u.state.id), message, take_state);
+        break;
+    case IPC_PROBE:
+        link_forward(owner_of(relay, message->u.probe.id), message, take_probe);
+        break;
+    case IPC_SNAPSHOT:
+        snapshot_take(relay, &message->u.snapshot);
         break;
     default:
         break;
@@ -343,6 +377,9 @@ static bool take_message(struct link *link, const struct ipc_message *message, s
     case IPC_DRAIN:
         take_drain(link);
         return true;
+    case IPC_LOG_LEVEL:
+        log_set_level((enum log_level)message->u.log_level.level);
+        return true;
     case IPC_LOOKUP_DONE:
         request_route(relay, message->u.lookup_done.request, message);
         return true;
@@ -353,7 +390,8 @@ static bool take_message(struct link *link, const struct ipc_message *message, s
         request_route(relay, message->u.resolve_done.request, message);
         return true;
     default:
-        take_account(link, message);
+        if (link->started && relay->worker_count) /* not before, not behind the drain */
+            take_account(relay, message);
         return true;
     }
 }
@@ -436,24 +474,17 @@ static void all_drained(struct link *link)
     link->ending = true; /* with CONN_DRAINED */
 }
 
-static void deliver_drained(struct mail *mail)
+static void worker_drained(void *arg)
 {
-    struct outgoing *out = container_of(mail, struct outgoing, mail);
-    struct link *link = out->link;
+    struct link *link = arg;
 
-    free(out);
     if (++link->drained == link->relay->worker_count && link->conn)
         all_drained(link);
 }
 
 void link_worker_drained(struct worker *worker)
 {
-    struct outgoing *out = calloc(1, sizeof(*out));
-
-    if (!out)
-        abort();
-    out->link = worker->relay->link;
-    mailbox_post(&out->link->mailbox, &out->mail, deliver_drained);
+    link_call(worker->relay, worker_drained, worker->relay->link);
 }
 
 int link_run(struct relay *relay, int fd)
