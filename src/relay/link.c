@@ -332,6 +332,23 @@ static void take_drain(struct link *link)
     loop_timer_set(&link->loop, &link->drain_timer, link->settings->conf->drain_ms);
 }
 
+static void sweep(struct worker *worker, void *unused)
+{
+    (void)unused;
+    atomic_store(&worker->sweeping, false); /* before it looks: what is removed now comes again */
+    session_end_removed(worker);
+}
+
+/* A session may be on any worker. Of many removals in a row, one sweep sees
+ * all. */
+static void end_sessions(struct relay *relay)
+{
+    for (unsigned i = 0; i < relay->worker_count; i++) {
+        if (!atomic_exchange(&relay->workers[i]->sweeping, true))
+            worker_call(relay->workers[i], sweep, NULL);
+    }
+}
+
 /* Of a relay that has workers. */
 static void take_account(struct relay *relay, const struct ipc_message *message)
 {
@@ -339,10 +356,12 @@ static void take_account(struct relay *relay, const struct ipc_message *message)
     case IPC_ACCOUNT_PUT:
         /* The owner first: a login that is found always has its owner's side. */
         link_forward(owner_of(relay, message->u.account.id), message, take_put);
-        directory_put(relay->directory, &message->u.account);
+        if (directory_put(relay->directory, &message->u.account))
+            end_sessions(relay);
         break;
     case IPC_ACCOUNT_REMOVE:
-        directory_remove(relay->directory, message->u.account_remove.id);
+        if (directory_remove(relay->directory, message->u.account_remove.id))
+            end_sessions(relay);
         link_forward(owner_of(relay, message->u.account_remove.id), message, take_remove);
         break;
     case IPC_TOKEN:

@@ -218,10 +218,26 @@ static bool is_idle(const struct session *session)
            session->state != SESSION_DISCARD && session->state != SESSION_ENDED;
 }
 
+static bool is_removed(const struct session *session)
+{
+    return session->login && atomic_load(&session->login->removed);
+}
+
+void session_end_of_login(struct session *session)
+{
+    stats_add(&session->worker->stats->client_ended_total, 1);
+    log_event(LOG_INFO, "client_login_ended", log_u("session", session->serial),
+              log_s("client", session->client), log_s("account", session->login->id),
+              log_s("state", session_state_names[session->state]));
+    session_end_saying(session, ANSWER_LOGIN_CHANGED, END_LOGIN);
+}
+
 void session_leave(struct session *session)
 {
-    if (session->worker->draining && is_idle(session))
+    if (is_idle(session) && session->worker->draining)
         session_end_saying(session, ANSWER_SHUTTING_DOWN, END_DRAIN);
+    else if (is_idle(session) && is_removed(session))
+        session_end_of_login(session); /* behind the verdict that it waited for */
     if (session->state == SESSION_ENDED)
         session_free(session);
     else if (session->timeout_stale)
@@ -467,6 +483,20 @@ void session_close_all(struct worker *worker)
         struct session *session = container_of(node, struct session, worker_node);
 
         session_end(session, END_SHUTDOWN);
+        session_leave(session);
+    }
+}
+
+void session_end_removed(struct worker *worker)
+{
+    list_foreach_safe (&worker->sessions, node) {
+        struct session *session = container_of(node, struct session, worker_node);
+
+        /* A message that was handed over gets its verdict first. */
+        if (!is_removed(session) || session->state == SESSION_VERDICT ||
+            session->state == SESSION_ENDED)
+            continue;
+        session_end_of_login(session);
         session_leave(session);
     }
 }
