@@ -83,7 +83,10 @@ static bool add(struct registry *registry, struct account_record *record)
     struct account *account = account_new(registry, record);
 
     if (!account || !token_init(registry->tokens, account)) {
-        free(account);
+        if (account) {
+            account->record = NULL; /* the caller's, as nothing was added */
+            account_free(account);
+        }
         return false;
     }
     account->generation = ++registry->generations;

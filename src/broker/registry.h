@@ -17,8 +17,9 @@ struct registry {
     struct tokens *tokens;
     struct relay_link *link; /* NULL: no relay runs */
     struct account *ids, *logins;
-    struct addresses addresses; /* of this host; which accounts send from which */
-    uint64_t generations; /* the last one given */
+    struct addresses addresses;    /* of this host; which accounts send from which */
+    uint64_t generations;          /* the last one given */
+    size_t states[ACCOUNT_STATES]; /* how many accounts are in each */
 };
 
 struct registry_changes {

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "broker/admin/request_private.h"
 #include "broker/wipe.h"
@@ -113,6 +114,18 @@ bool admin_gone(const struct admin_request *request)
         return true;
     look = (struct pollfd){.fd = request->connection->fd};
     return poll(&look, 1, 0) == 1 && (look.revents & (POLLHUP | POLLERR));
+}
+
+json_t *admin_time(uint64_t wall_ms)
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    char text[40];
+    struct tm when;
+
+    if (!wall_ms || !gmtime_r(&seconds, &when) ||
+        !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &when))
+        return json_null();
+    return json_string(text);
 }
 
 /* --- what is replied -------------------------------------------------------- */

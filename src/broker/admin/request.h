@@ -54,6 +54,8 @@ json_t *admin_json(struct admin_request *request);
 /* What the client may do: for what depends on more than the route. */
 bool admin_may(const struct admin_request *request, enum admin_scope scope);
 bool admin_gone(const struct admin_request *request);
+/* ISO 8601, UTC; null for 0. */
+json_t *admin_time(uint64_t wall_ms);
 
 /* A header of the reply, before it; `name` is a literal, the value is copied. Four
  * at most. */
