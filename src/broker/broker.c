@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "broker/notify.h"
+#include "broker/oauth/verify.h"
 
 /* A relay that never becomes ready will not do so the fourth time. */
 #define FAILED_STARTS_MAX 3
@@ -37,6 +38,8 @@ void broker_use_setup(struct broker *broker)
     log_set_level(conf->log_level);
     log_set_format(conf->log_format);
     http_configure(broker->http, &settings);
+    http_configure(broker->verify_http, &settings);
+    verifier_configure(broker->verifier, conf);
     resolver_configure(broker->resolver, conf->dns_ttl_max_ms, conf->use_ipv6);
     broker->tokens.conf = conf;
     broker->registry.conf = conf;
@@ -61,6 +64,12 @@ void broker_send_config(struct broker *broker)
     else
         broker_protocol_error(broker, "out of memory for the configuration");
     free(options);
+}
+
+const char *broker_assign_address(struct broker *broker)
+{
+    (void)broker;
+    return "";
 }
 
 /* --- the relay's life ------------------------------------------------------- */
@@ -293,9 +302,13 @@ static bool build(struct broker *broker, struct reason *why)
     if (!loop_init(&broker->loop, why) || !mailbox_init(&broker->mailbox, &broker->loop, why))
         return false;
     broker->http = http_new(&broker->loop, &settings, why);
-    broker->resolver = broker->http ? resolver_new(&broker->loop, why) : NULL;
+    broker->verify_http = broker->http ? http_new(&broker->loop, &settings, why) : NULL;
+    broker->resolver = broker->verify_http ? resolver_new(&broker->loop, why) : NULL;
     if (!broker->resolver)
         return false;
+    broker->verifier = verifier_new(&broker->loop, broker->verify_http);
+    if (!broker->verifier)
+        return reason_set(why, "out of memory");
     broker->passwords = passwords_new(&broker->loop);
     if (!broker->passwords)
         return reason_set(why, "out of memory");
@@ -325,6 +338,8 @@ static void take_down(struct broker *broker)
     broker->store->ops->close(broker->store);
     mailbox_close(&broker->mailbox);
     registry_clear(&broker->registry);
+    verifier_free(broker->verifier);
+    http_free(broker->verify_http);
     http_free(broker->http);
     resolver_free(broker->resolver);
     passwords_free(broker->passwords);
@@ -332,7 +347,7 @@ static void take_down(struct broker *broker)
         uv_close((uv_handle_t *)&broker->signals[i], NULL);
     listeners_close(&broker->listeners);
     loop_close(&broker->loop);
-    setup_free(broker->next_setup);
+    setup_unref(broker->next_setup);
 }
 
 static int run(struct broker *broker)
@@ -379,7 +394,7 @@ int broker_main(const struct cli *cli)
     }
     conf_notes_clear(&notes);
     if (broker)
-        setup_free(broker->setup);
+        setup_unref(broker->setup);
     free(broker);
     return status;
 }

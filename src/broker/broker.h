@@ -26,6 +26,8 @@ struct broker {
     struct loop loop;
     struct mailbox mailbox; /* answers of the store */
     struct http *http;
+    struct http *verify_http; /* its connections serve no mail */
+    struct verifier *verifier;
     struct store *store;
     struct tokens tokens;
     struct registry registry;
@@ -62,6 +64,15 @@ void reload_begin(struct broker *broker); /* on SIGHUP */
 void reload_log_notes(const struct conf_notes *notes);
 /* The accounts only: somebody changed the store. */
 void reload_accounts(struct broker *broker);
+
+/* What records are checked against from now on: the setup of the reload under way,
+ * if there is one. */
+static inline struct setup *broker_next_setup(const struct broker *broker)
+{
+    return broker->next_setup ? broker->next_setup : broker->setup;
+}
+/* The address that a new account connects from; "" the system's choice. */
+const char *broker_assign_address(struct broker *broker);
 
 /* Hands the setup to what works with it; broker.c. */
 void broker_use_setup(struct broker *broker);

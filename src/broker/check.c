@@ -111,7 +111,7 @@ int broker_check(const struct cli *cli)
     printf("trust store: %s\n", setup->ca_path);
     ok = check_listeners(setup->conf);
     ok = check_accounts(cli, setup->conf) && ok;
-    setup_free(setup);
+    setup_unref(setup);
     fflush(stdout);
     fprintf(ok ? stdout : stderr, "%s\n",
             ok ? "all is well"

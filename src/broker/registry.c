@@ -231,8 +231,7 @@ void registry_remove(struct registry *registry, struct account *account)
 /* Removed ones leave gaps, and nothing else changes the order. */
 void registry_walk_begin(struct registry_walk *walk, struct registry *registry, uint64_t after)
 {
-    walk->registry = registry;
-    walk->next = registry->ids;
+    *walk = (struct registry_walk){.registry = registry, .next = registry->ids};
     while (walk->next && walk->next->serial <= after)
         walk->next = walk->next->by_id.next;
     list_push_tail(&registry->walks, &walk->node);

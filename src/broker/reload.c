@@ -38,7 +38,7 @@ static void end_load(struct broker *broker)
 
 static void give_up(struct broker *broker, const char *what, const struct reason *why)
 {
-    setup_free(broker->next_setup);
+    setup_unref(broker->next_setup);
     broker->next_setup = NULL;
     if (!broker->ready && !broker->listeners.count) {
         broker_fail(broker, what, why->text);
@@ -59,7 +59,7 @@ static void use_next_setup(struct broker *broker)
     broker->setup = broker->next_setup;
     broker->next_setup = NULL;
     broker_use_setup(broker);
-    setup_free(old);
+    setup_unref(old);
     broker_send_config(broker);
 }
 

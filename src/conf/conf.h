@@ -103,6 +103,7 @@ struct conf {
     /* OAuth */
     uint64_t oauth_timeout_ms, oauth_connect_ms;
     uint32_t oauth_connections, oauth_connections_per_host, oauth_concurrency;
+    uint32_t oauth_verify_concurrency; /* per token host */
     uint64_t token_default_life_ms;
     uint64_t refresh_ahead_ms; /* of providers that do not say; read the provider's */
     /* log */
@@ -156,6 +157,9 @@ const struct conf_provider *conf_provider(const struct conf *conf, struct slice 
 /* The connections that the server at host:port allows a mailbox, whatever its
  * provider is called here; 0: none known. */
 uint32_t conf_endpoint_ceiling(struct slice endpoint);
+
+/* Of a provider that we bring along, whatever the configuration says; else "". */
+const char *conf_builtin_token_url(const char *provider);
 
 /* Walks the option table for help, man page and checks: calls once per option
  * and returns how many there are. */
