@@ -42,7 +42,7 @@ void broker_use_setup(struct broker *broker)
     verifier_configure(broker->verifier, conf);
     resolver_configure(broker->resolver, conf->dns_ttl_max_ms, conf->use_ipv6);
     broker->tokens.conf = conf;
-    broker->registry.conf = conf;
+    registry_configure(&broker->registry, conf);
 }
 
 void broker_send_config(struct broker *broker)
@@ -295,6 +295,17 @@ static void watch_signals(struct broker *broker)
     }
 }
 
+/* Without it accounts are as they were, and the relay's bind decides. */
+static void watch_addresses(struct broker *broker)
+{
+    struct reason why;
+
+    broker->address_watch = address_watch_open(&broker->loop, &broker->registry.addresses, &why);
+    if (!broker->address_watch)
+        log_event(LOG_WARN, "addresses_unknown", log_s("reason", why.text),
+                  log_s("text", "ip_address of accounts is not checked before it is used"));
+}
+
 static bool build(struct broker *broker, struct reason *why)
 {
     struct http_settings settings = http_settings_of(broker->setup);
@@ -324,6 +335,7 @@ static bool build(struct broker *broker, struct reason *why)
     if (notify_watchdog_ms())
         loop_timer_set(&broker->loop, &broker->watchdog, notify_watchdog_ms());
     broker_use_setup(broker);
+    watch_addresses(broker);
     watch_signals(broker);
     return true;
 }
@@ -337,6 +349,7 @@ static void take_down(struct broker *broker)
     broker->process = NULL;
     broker->store->ops->close(broker->store);
     mailbox_close(&broker->mailbox);
+    address_watch_close(broker->address_watch);
     registry_clear(&broker->registry);
     verifier_free(broker->verifier);
     http_free(broker->verify_http);

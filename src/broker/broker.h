@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "broker/address_watch.h"
 #include "broker/listeners.h"
 #include "broker/log_output.h"
 #include "broker/oauth/http.h"
@@ -31,6 +32,7 @@ struct broker {
     struct store *store;
     struct tokens tokens;
     struct registry registry;
+    struct address_watch *address_watch; /* NULL: the kernel does not tell */
     struct resolver *resolver;
     struct passwords *passwords;
     struct listeners listeners;

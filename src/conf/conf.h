@@ -100,6 +100,7 @@ struct conf {
     uint32_t logins_per_minute; /* per account */
     uint64_t dns_ttl_max_ms;
     bool source_ip_binding, source_ip_validate, use_ipv6;
+    enum conf_auto source_ip_private; /* auto: where an account names one */
     /* OAuth */
     uint64_t oauth_timeout_ms, oauth_connect_ms;
     uint32_t oauth_connections, oauth_connections_per_host, oauth_concurrency;

@@ -166,12 +166,24 @@ const struct option_row option_rows[] = {
      U32(conf, logins_per_minute, 0, 100000)},
     {"upstream.dns_ttl_max", "How long a resolved address is used at most.", "5m",
      DURATION(conf, dns_ttl_max_ms, 0, 1 * DAYS)},
-    {"upstream.source_ip_binding", "Connect from the account's ip_address where it has one.",
+    {"upstream.source_ip_binding",
+     "Connect from the account's ip_address where it has one. False: never, and nothing is "
+     "checked.",
      "true", BOOL(conf, source_ip_binding)},
     {"upstream.source_ip_validate",
-     "An account whose ip_address this machine does not have is reported and not used.", "true",
-     BOOL(conf, source_ip_validate)},
-    {"upstream.use_ipv6", "Connect to providers over IPv6 too.", "false", BOOL(conf, use_ipv6)},
+     "An account whose ip_address this host does not have, or that is in a reserved range, sends "
+     "nothing until that has changed. False: connecting is tried, and fails where the kernel "
+     "does not allow the address.",
+     "true", BOOL(conf, source_ip_validate)},
+    {"upstream.source_ip_private",
+     "Private, carrier-grade NAT, unique local and loopback addresses as ip_address; auto: an "
+     "account may name one, but new accounts are given public ones only; on: new accounts are "
+     "given private ones, too; off: such an account sends nothing.",
+     "auto", CHOICE(conf, source_ip_private, enum conf_auto, auto_words)},
+    {"upstream.use_ipv6",
+     "Connect to providers over IPv6 too. Without it an account whose ip_address is IPv6 sends "
+     "nothing.",
+     "false", BOOL(conf, use_ipv6)},
     /* OAuth */
     {"oauth.timeout", "For a whole token request.", "10s",
      DURATION(conf, oauth_timeout_ms, 1 * MS, 10 * MINUTES)},

@@ -212,12 +212,30 @@ void upstream_token(struct worker *worker, const struct ipc_token *token)
     pool_pump(account);
 }
 
+/* A pause ends soon, and its connections serve then. What lasts may be about
+ * the connections themselves: the address they come from, what they logged in
+ * with. */
+bool account_keeps_connections(const struct account *account)
+{
+    return account->state <= ACCOUNT_PARKED ||
+           (account->until_wall_ms && account->until_wall_ms <= clock_wall_ms());
+}
+
 static void set_state(struct account *account, enum account_state state, uint64_t until_wall_ms,
                       struct slice text)
 {
+    bool was_kept = account_keeps_connections(account);
+
     account->state = state;
     account->until_wall_ms = until_wall_ms;
     set_text(&account->state_text, text);
+    if (!account_keeps_connections(account)) {
+        pool_retire(account);
+    } else if (!was_kept) {
+        /* Failures of before say nothing of now. */
+        account->dial_failures = 0;
+        account->dial_not_before = 0;
+    }
     pool_pump(account);
 }
 

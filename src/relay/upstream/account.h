@@ -73,6 +73,8 @@ void account_maybe_free(struct account *account);
 
 /* May it send now? If not, *out is what the client is told. */
 bool account_may_send(struct account *account, struct smtp_reply *out);
+/* Or are they closed, as the account cannot send until somebody has mended it? */
+bool account_keeps_connections(const struct account *account);
 bool account_token_valid(const struct account *account);
 
 /* What a reply says of the account as a whole: state, pause, BDAT. */

@@ -199,7 +199,8 @@ bool client_fits(const struct client *client)
     const struct account *account = client->account;
     uint64_t now = loop_now(&account->worker->loop);
 
-    return !account->removed && client->generation == account->generation &&
+    return !account->removed && account_keeps_connections(account) &&
+           client->generation == account->generation &&
            client->token_expires_wall_ms > clock_wall_ms() + token_spare(client) &&
            now - client->born_ms < account->max_age_ms &&
            now - client->used_ms < account->idle_ms &&

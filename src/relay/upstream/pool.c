@@ -333,7 +333,8 @@ void pool_client_failed(struct client *client, const struct verdict *verdict,
     pool_room(account);
 }
 
-/* A login under way must not end at the old server with the new token. */
+/* A login under way must not end at the old server with the new token, nor one
+ * go on from an address that the account may not use. */
 static void stop_outdated_dials(struct account *account)
 {
     struct list *dialing = &account->pool[POOL_DIALING];
@@ -341,7 +342,8 @@ static void stop_outdated_dials(struct account *account)
     list_foreach_safe (dialing, node) {
         struct client *client = container_of(node, struct client, pool_node);
 
-        if (account->removed || client->generation != account->generation)
+        if (account->removed || client->generation != account->generation ||
+            !account_keeps_connections(account))
             client_close(client, "the account has changed");
     }
 }

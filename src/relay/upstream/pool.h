@@ -21,7 +21,7 @@ void pool_room(struct account *account);
 void pool_wait(struct account *account, struct upstream_tx *tx, bool at_head);
 /* Answers every waiting job. */
 void pool_fail_waiting(struct account *account, const struct smtp_reply *reply);
-/* The account has changed: closes idle connections that no longer fit or are
+/* The account or its state has changed: closes idle connections that no longer fit or are
  * too many, and those under way with what was true before. */
 void pool_retire(struct account *account);
 void pool_close_idle(struct account *account);
