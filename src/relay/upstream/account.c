@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "relay/upstream/pool.h"
+#include "relay/upstream/probe.h"
 
 #define TOKEN_MARGIN_MS 5000 /* a login takes a moment; less for a token of short life */
+#define LOGIN_WINDOW_MS 60000
 #define REJECTED_FOR_MS (15 * 60 * 1000ull)
 
 static void on_bury(struct timer *timer)
@@ -54,6 +56,7 @@ static void account_free(struct account *account)
     struct account_table *table = account->table;
 
     HASH_DELETE(hh, table->accounts, account);
+    stats_sub(&table->worker->stats->accounts, 1);
     loop_timer_cancel(&table->worker->loop, &account->pump_timer);
     if (list_node_linked(&account->blocked_node))
         list_remove(&table->blocked, &account->blocked_node);
@@ -70,7 +73,8 @@ static void account_free(struct account *account)
 
 void account_maybe_free(struct account *account)
 {
-    if (account->removed && !account->jobs && !pool_connections(account))
+    if (account->removed && !account->jobs && list_empty(&account->probes) &&
+        !pool_connections(account))
         account_free(account);
 }
 
@@ -99,9 +103,11 @@ static struct account *account_new(struct account_table *table, struct slice id)
         list_init(&account->pool[i]);
     list_init(&account->waiting);
     list_init(&account->running);
+    list_init(&account->probes);
     timer_init(&account->pump_timer, on_pump_timer);
     smtp_reply_init(&account->last_failure);
     HASH_ADD_KEYPTR(hh, table->accounts, account->id, strlen(account->id), account);
+    stats_add(&table->worker->stats->accounts, 1);
     return account;
 }
 
@@ -186,6 +192,7 @@ void upstream_remove(struct worker *worker, struct slice id)
     smtp_reply_set(&reply, 451, (struct smtp_enhanced){4, 7, 0}, "the account was removed");
     account->jobs++; /* keeps it while its lists are emptied */
     pool_fail_waiting(account, &reply);
+    probe_fail_all(account, "the account was removed");
     pool_retire(account);
     account->jobs--;
     smtp_reply_clear(&reply);
@@ -370,7 +377,17 @@ uint64_t account_login_wait(const struct account *account)
         return 0;
     /* The slot to be written next holds the oldest login of the window. */
     oldest = account->login_times[account->login_next];
-    return oldest && oldest + 60000 > now ? oldest + 60000 - now : 0;
+    return oldest && oldest + LOGIN_WINDOW_MS > now ? oldest + LOGIN_WINDOW_MS - now : 0;
+}
+
+uint32_t account_logins(const struct account *account)
+{
+    uint64_t now = loop_now(&account->worker->loop);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < account->login_slots; i++)
+        count += account->login_times[i] && account->login_times[i] + LOGIN_WINDOW_MS > now;
+    return count;
 }
 
 void account_login_begun(struct account *account)
@@ -399,8 +416,10 @@ void upstream_drain(struct worker *worker)
 {
     struct account *account, *next;
 
-    HASH_ITER (hh, worker->accounts->accounts, account, next)
+    HASH_ITER (hh, worker->accounts->accounts, account, next) {
+        probe_fail_all(account, "the relay is shutting down");
         pool_close_idle(account);
+    }
 }
 
 size_t upstream_busy(const struct worker *worker)
@@ -415,6 +434,7 @@ void upstream_free(struct account_table *table)
     HASH_ITER (hh, table->accounts, account, next) {
         account->removed = true;
         account->jobs++;
+        probe_fail_all(account, "the relay is shutting down");
         for (size_t i = 0; i < POOL_LISTS; i++) {
             struct list_node *node;
 

@@ -53,6 +53,11 @@ struct account {
     struct smtp_reply last_failure; /* what waiting jobs are told */
     uint64_t *login_times;          /* ring: the last logins_per_minute logins */
     uint32_t login_slots, login_next;
+    /* For administrators. */
+    struct list probes;          /* probe.node */
+    bool checking;               /* an idle connection is asked for a sign of life */
+    uint64_t messages[OUTCOMES]; /* by what became of them */
+    uint64_t last_delivery_wall_ms;
 };
 
 struct account_table {
@@ -87,3 +92,4 @@ void account_token_refused(struct account *account, uint64_t serial, const struc
 /* Milliseconds until another login is within logins_per_minute; 0: now. */
 uint64_t account_login_wait(const struct account *account);
 void account_login_begun(struct account *account);
+uint32_t account_logins(const struct account *account); /* within the last minute */
