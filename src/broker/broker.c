@@ -36,6 +36,7 @@ void broker_use_setup(struct broker *broker)
     struct http_settings settings = http_settings_of(broker->setup);
 
     log_set_level(conf->log_level);
+    broker->log_level_set = false;
     log_set_format(conf->log_format);
     http_configure(broker->http, &settings);
     http_configure(broker->verify_http, &settings);
@@ -66,10 +67,27 @@ void broker_send_config(struct broker *broker)
     free(options);
 }
 
-const char *broker_assign_address(struct broker *broker)
+static void send_log_level(struct broker *broker)
 {
-    (void)broker;
-    return "";
+    struct ipc_message message = {.type = IPC_LOG_LEVEL,
+                                  .u.log_level = {(uint8_t)broker_log_level()}};
+
+    if (broker->registry.link)
+        relay_link_send(broker->registry.link, &message);
+}
+
+void broker_set_log_level(struct broker *broker, enum log_level level)
+{
+    log_event(LOG_WARN, "log_level", log_s("from", log_level_names[broker_log_level()]),
+              log_s("to", log_level_names[level]));
+    log_set_level(level);
+    broker->log_level_set = true;
+    send_log_level(broker);
+}
+
+enum log_level broker_log_level(void)
+{
+    return (enum log_level)__atomic_load_n(&log_threshold, __ATOMIC_RELAXED);
 }
 
 /* --- the relay's life ------------------------------------------------------- */
@@ -94,6 +112,8 @@ static void on_relay_started(void *owner, struct relay_link *link)
 
     registry_relay_started(&broker->registry, link);
     broker_send_config(broker);
+    if (broker->log_level_set)
+        send_log_level(broker);
     send_listeners(broker, link);
     relay_link_send(link, &start);
 }
@@ -108,6 +128,7 @@ static void on_relay_lost(void *owner)
     struct broker *broker = owner;
 
     registry_relay_gone(&broker->registry);
+    relay_view_gone(broker->view);
     /* Its questions die with it: their numbers mean nothing to the next one. */
     resolver_forget_all(broker->resolver);
     passwords_forget_all(broker->passwords);
@@ -134,6 +155,14 @@ void broker_protocol_error(struct broker *broker, const char *what)
 {
     log_event(LOG_ERROR, "relay_protocol_error", log_s("message", what));
     relay_process_kill(broker->process);
+}
+
+void broker_read_stats(const struct broker *broker, struct stats *sums)
+{
+    if (broker->process)
+        relay_stats_read(relay_process_stats(broker->process), sums);
+    else
+        *sums = (struct stats){0};
 }
 
 void broker_announce(struct broker *broker)
@@ -330,6 +359,9 @@ static bool build(struct broker *broker, struct reason *why)
     broker->tokens.store_changed = on_store_changed;
     registry_init(&broker->registry, &broker->loop);
     broker->registry.tokens = &broker->tokens;
+    broker->view = relay_view_new(&broker->registry);
+    if (!broker->view)
+        return reason_set(why, "out of memory");
     timer_init(&broker->drain_timer, on_end_step);
     timer_init(&broker->watchdog, on_watchdog);
     if (notify_watchdog_ms())
@@ -347,6 +379,8 @@ static void take_down(struct broker *broker)
     tokens_set_stage(&broker->tokens, TOKENS_STOP);
     relay_process_free(broker->process);
     broker->process = NULL;
+    relay_view_free(broker->view);
+    broker->view = NULL;
     broker->store->ops->close(broker->store);
     mailbox_close(&broker->mailbox);
     address_watch_close(broker->address_watch);

@@ -14,6 +14,7 @@
 #include "broker/passwords.h"
 #include "broker/registry.h"
 #include "broker/relay_process.h"
+#include "broker/relay_view.h"
 #include "broker/resolver.h"
 #include "broker/setup.h"
 
@@ -37,12 +38,14 @@ struct broker {
     struct passwords *passwords;
     struct listeners listeners;
     struct relay_process *process;
+    struct relay_view *view;
     uv_signal_t signals[BROKER_SIGNALS];
     struct timer watchdog;
     /* Reloading. */
     struct store_load load;
     struct setup *next_setup; /* of the reload under way */
     bool loading, load_again;
+    bool log_level_set; /* by broker_set_log_level; a reload ends it */
     /* Life. */
     bool ready;             /* announced */
     unsigned failed_starts; /* of the relay, before it was ready once */
@@ -73,12 +76,15 @@ static inline struct setup *broker_next_setup(const struct broker *broker)
 {
     return broker->next_setup ? broker->next_setup : broker->setup;
 }
-/* The address that a new account connects from; "" the system's choice. */
-const char *broker_assign_address(struct broker *broker);
 
 /* Hands the setup to what works with it; broker.c. */
 void broker_use_setup(struct broker *broker);
 void broker_send_config(struct broker *broker);
+/* Of both processes, until the next reload. */
+void broker_set_log_level(struct broker *broker, enum log_level level);
+enum log_level broker_log_level(void);
+/* What the relays have counted; all zero before the first one. */
+void broker_read_stats(const struct broker *broker, struct stats *sums);
 /* The first accounts are there. */
 void broker_accounts_loaded(struct broker *broker);
 /* Ends the loop with an error. */

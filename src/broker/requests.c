@@ -133,6 +133,12 @@ void requests_take(struct broker *broker, const struct ipc_message *message)
     case IPC_DRAINED:
         broker_relay_drained(broker);
         break;
+    case IPC_POOL:
+    case IPC_SNAPSHOT_DONE:
+    case IPC_PROBE_DONE:
+        if (!relay_view_take(broker->view, message))
+            broker_protocol_error(broker, ipc_name(message->type));
+        break;
     default:
         broker_protocol_error(broker, ipc_name(message->type));
         break;

@@ -291,7 +291,7 @@ static void observe(struct account *account, enum account_state state, uint64_t 
     tell_broker(account->worker, &message);
 }
 
-static void describe(const struct smtp_reply *reply, char *out, size_t cap)
+void account_describe(const struct smtp_reply *reply, char *out, size_t cap)
 {
     char line[600];
     struct text text;
@@ -316,7 +316,7 @@ void account_apply(struct account *account, const struct verdict *verdict,
         endpoint_demote_bdat(account->endpoint, verdict->rule);
     if (verdict->state == ACCOUNT_ACTIVE)
         return;
-    describe(reply, text, sizeof(text));
+    account_describe(reply, text, sizeof(text));
     log_event(LOG_WARN, "account_observed", log_s("account", account->id),
               log_s("state", account_state_names[verdict->state]), log_s("rule", verdict->rule),
               log_s("reply", text), log_u("for_ms", verdict->for_ms));
@@ -341,7 +341,7 @@ void account_token_refused(struct account *account, uint64_t serial, const struc
     drop_token(account);
     account->rejections++;
     account->token_asked_at = loop_now(&account->worker->loop); /* the rejection asks for one */
-    describe(reply, text, sizeof(text));
+    account_describe(reply, text, sizeof(text));
     message.u.token_rejected = (struct ipc_token_rejected){
         .id = slice_of(account->id), .serial = serial, .text = slice_of(text)};
     tell_broker(account->worker, &message);

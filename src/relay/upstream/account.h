@@ -82,6 +82,8 @@ bool account_may_send(struct account *account, struct smtp_reply *out);
 bool account_keeps_connections(const struct account *account);
 bool account_token_valid(const struct account *account);
 
+/* Code, enhanced code and text in one line. */
+void account_describe(const struct smtp_reply *reply, char *out, size_t cap);
 /* What a reply says of the account as a whole: state, pause, BDAT. */
 void account_apply(struct account *account, const struct verdict *verdict,
                    const struct smtp_reply *reply);

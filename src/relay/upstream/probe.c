@@ -62,7 +62,10 @@ void probe_failed(struct account *account, enum phase phase, unsigned code,
 
     if (list_empty(&account->probes))
         return;
-    smtp_reply_oneline(reply, text, sizeof(text));
+    if (code)
+        account_describe(reply, text, sizeof(text));
+    else
+        smtp_reply_oneline(reply, text, sizeof(text));
     list_foreach_safe (&account->probes, node) {
         struct probe *probe = container_of(node, struct probe, node);
 
