@@ -215,6 +215,11 @@ void broker_accounts_loaded(struct broker *broker)
 {
     struct reason why;
 
+    broker->admin = admin_start(broker, &why);
+    if (!broker->admin) {
+        broker_fail(broker, "admin API", why.text);
+        return;
+    }
     if (!listeners_open(&broker->listeners, broker->setup->conf, &why)) {
         broker_fail(broker, "listeners", why.text);
         return;
@@ -376,6 +381,7 @@ static bool build(struct broker *broker, struct reason *why)
 static void take_down(struct broker *broker)
 {
     broker->ended = true;
+    admin_stop(broker->admin);
     tokens_set_stage(&broker->tokens, TOKENS_STOP);
     relay_process_free(broker->process);
     broker->process = NULL;
@@ -395,6 +401,7 @@ static void take_down(struct broker *broker)
     listeners_close(&broker->listeners);
     loop_close(&broker->loop);
     setup_unref(broker->next_setup);
+    admin_free(broker->admin);
 }
 
 static int run(struct broker *broker)
@@ -429,6 +436,7 @@ int broker_main(const struct cli *cli)
     }
     if (!broker || !broker->setup ||
         !cli_find_accounts(cli, broker->accounts_path, sizeof(broker->accounts_path), &why) ||
+        !admin_check(broker->setup->conf, broker->accounts_path, &why) ||
         !(broker->log = log_output_open(broker->setup->conf, &why))) {
         dprintf(STDERR_FILENO, "bearerd: %s\n", why.text);
     } else {

@@ -1,6 +1,6 @@
 /* The broker process: accounts, tokens, DNS, and the relay that it runs.
  *
- *     setup -> accounts -> listeners -> relay -> ready ... drain -> end
+ *     setup -> accounts -> admin API -> listeners -> relay -> ready ... drain -> end
  *
  * One loop, one thread; what blocks runs elsewhere (the store's thread, libuv's
  * threads for passwords).
@@ -8,6 +8,7 @@
 #pragma once
 
 #include "broker/address_watch.h"
+#include "broker/admin/server.h"
 #include "broker/listeners.h"
 #include "broker/log_output.h"
 #include "broker/oauth/http.h"
@@ -39,6 +40,7 @@ struct broker {
     struct listeners listeners;
     struct relay_process *process;
     struct relay_view *view;
+    struct admin *admin;
     uv_signal_t signals[BROKER_SIGNALS];
     struct timer watchdog;
     /* Reloading. */

@@ -60,6 +60,7 @@ static void use_next_setup(struct broker *broker)
     broker->next_setup = NULL;
     broker_use_setup(broker);
     setup_unref(old);
+    admin_reload(broker->admin);
     broker_send_config(broker);
 }
 

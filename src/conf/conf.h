@@ -66,6 +66,12 @@ struct conf {
     /* admin */
     char admin_host[128];
     uint32_t admin_port;
+    char admin_socket[CONF_TEXT_MAX]; /* "auto", "none" or a path */
+    enum conf_auto admin_tls;
+    bool admin_require_token;
+    char admin_token_file[CONF_TEXT_MAX]; /* "" beside the accounts */
+    uint32_t admin_requests_per_second;
+    uint64_t admin_timeout_ms;
     /* processes */
     uint32_t workers; /* 0: one per CPU */
     uint64_t drain_ms;
@@ -143,6 +149,11 @@ bool conf_set(struct conf *conf, const char *name, const char *value, struct rea
 /* What no single option can tell: files that exist, listeners with TLS but
  * without a certificate, a queue_wait above the clients' patience... */
 bool conf_check(const struct conf *conf, struct conf_notes *notes, struct reason *why);
+
+/* Whether admin.host is for this machine alone, and whether the admin API has TLS
+ * there. */
+bool conf_admin_is_local(const struct conf *conf);
+bool conf_admin_has_tls(const struct conf *conf);
 
 /* All options as text for the relay, and back. Returns malloc'd text. */
 char *conf_write(const struct conf *conf, size_t *len);
