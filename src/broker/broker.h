@@ -37,8 +37,8 @@ struct broker {
     struct timer watchdog;
     /* Reloading. */
     struct store_load load;
-    struct setup *next_setup; /* of the reload under way */
-    bool loading, load_again;
+    struct setup *next_setup;                 /* of the reload under way */
+    bool loading, load_again, accounts_again; /* all, or the accounts only */
     /* Life. */
     bool ready;             /* announced */
     unsigned failed_starts; /* of the relay, before it was ready once */

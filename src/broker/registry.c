@@ -44,20 +44,20 @@ static void hold_disabled(struct account *account)
                  disabled ? "the operator has disabled this account" : NULL);
 }
 
-static bool add(struct registry *registry, struct account_record *record)
+static struct account *add(struct registry *registry, struct account_record *record)
 {
     struct account *account = account_new(registry, record);
 
     if (!account || !token_init(registry->tokens, account)) {
         free(account);
-        return false;
+        return NULL;
     }
     account->generation = ++registry->generations;
     account->listed = true;
     HASH_ADD_KEYPTR(by_id, registry->ids, record->id, strlen(record->id), account);
     HASH_ADD_KEYPTR(by_login, registry->logins, record->login, strlen(record->login), account);
     hold_disabled(account);
-    return true;
+    return account;
 }
 
 static void unlist(struct registry *registry, struct account *account)
@@ -123,6 +123,12 @@ static void mark_listed(struct registry *registry, const struct account_set *set
     }
 }
 
+static void remove_logged(struct registry *registry, struct account *account)
+{
+    log_event(LOG_INFO, "account_removed", log_s("account", account->record->id));
+    remove_account(registry, account);
+}
+
 static void remove_unlisted(struct registry *registry, struct registry_changes *changes)
 {
     struct account *account, *next;
@@ -130,32 +136,34 @@ static void remove_unlisted(struct registry *registry, struct registry_changes *
     HASH_ITER (by_id, registry->ids, account, next) {
         if (account->listed)
             continue;
-        log_event(LOG_INFO, "account_removed", log_s("account", account->record->id));
-        remove_account(registry, account);
+        remove_logged(registry, account);
         changes->removed++;
     }
 }
 
-static void apply_record(struct registry *registry, struct account_record **record,
-                         struct registry_changes *changes)
+/* Takes the record unless the account has the same already. NULL: memory is
+ * out. */
+static struct account *apply_record(struct registry *registry, struct account_record **record,
+                                    struct registry_changes *changes)
 {
     struct account *account = registry_by_id(registry, slice_of((*record)->id));
 
     if (account && record_same(account->record, *record)) {
         changes->unchanged++;
-        return;
+        return account;
     }
     if (account) {
         change(registry, account, *record);
         changes->changed++;
-    } else if (add(registry, *record)) {
+    } else if ((account = add(registry, *record))) {
         changes->added++;
     } else {
         log_event(LOG_ERROR, "account_lost", log_s("account", (*record)->id),
                   log_s("reason", "out of memory"));
-        return;
+        return NULL;
     }
     *record = NULL;
+    return account;
 }
 
 void registry_apply(struct registry *registry, struct account_set *set,
@@ -167,6 +175,54 @@ void registry_apply(struct registry *registry, struct account_set *set,
     for (size_t i = 0; i < set->count; i++)
         apply_record(registry, &set->records[i], changes);
     tokens_spread(registry->tokens, changes->added);
+}
+
+bool registry_remove(struct registry *registry, struct slice id)
+{
+    struct account *account = registry_by_id(registry, id);
+
+    if (account)
+        remove_logged(registry, account);
+    return account != NULL;
+}
+
+struct account *registry_put(struct registry *registry, struct account_record *record)
+{
+    struct account *same_id = registry_by_id(registry, slice_of(record->id));
+    struct account *same_login = registry_by_login(registry, slice_of(record->login));
+    struct registry_changes changes = {0};
+    struct account *account;
+
+    if (same_id && same_id != same_login)
+        remove_logged(registry, same_id);
+    if (same_login && same_login != same_id)
+        remove_logged(registry, same_login);
+    account = apply_record(registry, &record, &changes);
+    record_free(record); /* unless it was taken */
+    tokens_spread(registry->tokens, changes.added);
+    return account;
+}
+
+static bool moved(const char *old_id, const struct account_record *record)
+{
+    return old_id && strcmp(old_id, record->id) != 0;
+}
+
+struct account *registry_apply_edit(struct registry *registry, struct store_edit *edit)
+{
+    struct account_record *record = edit->record;
+    const char *old_id = edit->kind == STORE_PATCH ? edit->id : edit->replaced;
+
+    if (edit->status != STORE_OK)
+        return NULL;
+    if (edit->kind == STORE_REMOVE) {
+        registry_remove(registry, slice_of(edit->id));
+        return NULL;
+    }
+    if (moved(old_id, record))
+        registry_remove(registry, slice_of(old_id));
+    edit->record = NULL;
+    return registry_put(registry, record);
 }
 
 void registry_clear(struct registry *registry)

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "broker/account.h"
-#include "broker/store/account_set.h"
+#include "broker/store/store.h"
 #include "net/loop.h"
 
 struct relay_link;
@@ -36,6 +36,16 @@ struct account *registry_by_login(const struct registry *registry, struct slice 
  * its token, state and connections. Takes the records out of the set. */
 void registry_apply(struct registry *registry, struct account_set *set,
                     struct registry_changes *changes);
+
+/* The same for one record: whatever else has its id or its login goes. Takes the
+ * record. NULL: memory is out. */
+struct account *registry_put(struct registry *registry, struct account_record *record);
+/* False: there is no such account. */
+bool registry_remove(struct registry *registry, struct slice id);
+/* What a write to the store has done: to be called for each of its edits, in
+ * their order, once it is answered. The account as it is now; NULL: it is gone,
+ * or nothing was done. Takes the edit's record. */
+struct account *registry_apply_edit(struct registry *registry, struct store_edit *edit);
 
 /* A new relay knows nothing. */
 void registry_relay_started(struct registry *registry, struct relay_link *link);
