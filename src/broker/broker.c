@@ -315,7 +315,16 @@ static void on_watchdog(struct timer *timer)
     loop_timer_set(&broker->loop, &broker->watchdog, notify_watchdog_ms());
 }
 
-static void on_store_changed(struct tokens *tokens)
+/* The store differs from what we hold: by hand, or by another program. */
+static void on_store_changed(void *owner)
+{
+    struct broker *broker = owner;
+
+    log_event(LOG_INFO, "store_changed", log_s("accounts", broker->accounts_path));
+    reload_accounts(broker);
+}
+
+static void on_record_changed(struct tokens *tokens)
 {
     reload_accounts(container_of(tokens, struct broker, tokens));
 }
@@ -343,6 +352,8 @@ static void watch_addresses(struct broker *broker)
 static bool build(struct broker *broker, struct reason *why)
 {
     struct http_settings settings = http_settings_of(broker->setup);
+    struct store_options store_options = {
+        .key_file = "", .results = &broker->mailbox, .changed = on_store_changed, .owner = broker};
 
     if (!loop_init(&broker->loop, why) || !mailbox_init(&broker->mailbox, &broker->loop, why))
         return false;
@@ -357,11 +368,11 @@ static bool build(struct broker *broker, struct reason *why)
     broker->passwords = passwords_new(&broker->loop);
     if (!broker->passwords)
         return reason_set(why, "out of memory");
-    broker->store = store_open(broker->accounts_path, &broker->mailbox, why);
+    broker->store = store_open(broker->accounts_path, &store_options, why);
     if (!broker->store)
         return false;
     tokens_init(&broker->tokens, &broker->loop, broker->http, broker->store);
-    broker->tokens.store_changed = on_store_changed;
+    broker->tokens.store_changed = on_record_changed;
     registry_init(&broker->registry, &broker->loop);
     broker->registry.tokens = &broker->tokens;
     broker->view = relay_view_new(&broker->registry);

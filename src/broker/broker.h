@@ -45,9 +45,9 @@ struct broker {
     struct timer watchdog;
     /* Reloading. */
     struct store_load load;
-    struct setup *next_setup; /* of the reload under way */
-    bool loading, load_again;
-    bool log_level_set; /* by broker_set_log_level; a reload ends it */
+    struct setup *next_setup;                 /* of the reload under way */
+    bool loading, load_again, accounts_again; /* all, or the accounts only */
+    bool log_level_set;                       /* by broker_set_log_level; a reload ends it */
     /* Life. */
     bool ready;             /* announced */
     unsigned failed_starts; /* of the relay, before it was ready once */

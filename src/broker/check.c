@@ -42,11 +42,12 @@ static void on_loaded(struct store_load *load)
 static bool load_accounts(struct check *check, const char *path, const struct conf *conf)
 {
     struct mailbox mailbox;
+    struct store_options options = {.key_file = "", .results = &mailbox};
     struct reason why;
     struct store *store = NULL;
 
     if (loop_init(&check->loop, &why) && mailbox_init(&mailbox, &check->loop, &why))
-        store = store_open(path, &mailbox, &why);
+        store = store_open(path, &options, &why);
     if (!store) {
         fprintf(stderr, "error: %s\n", why.text);
         return false;

@@ -31,8 +31,11 @@ static void end_load(struct broker *broker)
     broker->loading = false;
     broker_announce(broker);
     if (broker->load_again) {
-        broker->load_again = false;
+        broker->load_again = broker->accounts_again = false;
         reload_begin(broker);
+    } else if (broker->accounts_again) {
+        broker->accounts_again = false;
+        reload_accounts(broker);
     }
 }
 
@@ -113,7 +116,7 @@ void reload_accounts(struct broker *broker)
     if (broker->draining)
         return;
     if (broker->loading)
-        broker->load_again = true;
+        broker->accounts_again = true;
     else
         load_accounts(broker);
 }
