@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "broker/admin/intake.h"
+#include "broker/admin/sweep.h"
 #include "broker/notify.h"
 #include "broker/oauth/verify.h"
 
@@ -355,6 +357,8 @@ static bool build(struct broker *broker, struct reason *why)
     struct store_options store_options = {
         .key_file = "", .results = &broker->mailbox, .changed = on_store_changed, .owner = broker};
 
+    list_init(&broker->intakes);
+    list_init(&broker->sweeps);
     if (!loop_init(&broker->loop, why) || !mailbox_init(&broker->mailbox, &broker->loop, why))
         return false;
     broker->http = http_new(&broker->loop, &settings, why);
@@ -396,10 +400,13 @@ static void take_down(struct broker *broker)
     tokens_set_stage(&broker->tokens, TOKENS_STOP);
     relay_process_free(broker->process);
     broker->process = NULL;
-    relay_view_free(broker->view);
-    broker->view = NULL;
     broker->store->ops->close(broker->store);
     mailbox_close(&broker->mailbox);
+    intakes_abandon(broker);
+    sweeps_abandon(broker);
+    relay_view_gone(broker->view); /* who asked just now hears that there is none */
+    relay_view_free(broker->view);
+    broker->view = NULL;
     address_watch_close(broker->address_watch);
     registry_clear(&broker->registry);
     verifier_free(broker->verifier);

@@ -31,6 +31,7 @@ struct broker {
     struct http *http;
     struct http *verify_http; /* its connections serve no mail */
     struct verifier *verifier;
+    struct list intakes, sweeps; /* intake.broker_node, sweep.broker_node: at work */
     struct store *store;
     struct tokens tokens;
     struct registry registry;
