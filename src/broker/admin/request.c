@@ -168,7 +168,7 @@ void admin_reply_text(struct admin_request *request, unsigned status, const char
 
 void admin_reply(struct admin_request *request, unsigned status, json_t *body)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     size_t len = text ? strlen(text) : 0;
     struct MHD_Response *response = NULL;
 
