@@ -133,7 +133,7 @@ void setup_unref(struct setup *setup)
 }
 
 void setup_keep_fixed(struct setup *setup, const struct setup *running,
-                      void (*kept)(const char *option))
+                      void (*kept)(void *owner, const char *option), void *owner)
 {
     char memory[16384];
     const char *name;
@@ -148,6 +148,8 @@ void setup_keep_fixed(struct setup *setup, const struct setup *running,
         option_format(target.row, running->conf, &value);
         if (!option_set(target.row, setup->conf, (struct slice){value.at, value.len}, NULL))
             return;
-        kept(name);
+        *option_origin(&target) =
+            *option_origin(&(struct option_target){target.row, running->conf});
+        kept(owner, name);
     }
 }

@@ -170,6 +170,11 @@ static void listener_address(const char *host, const char *port, struct text *ou
         text_addf(out, "%s:%s", host, port);
 }
 
+static enum conf_origin_kind origin_of(const struct cli *cli, size_t flag)
+{
+    return cli->from_environment[flag] ? CONF_ENVIRONMENT : CONF_FLAG;
+}
+
 static bool apply_listener(const struct cli *cli, struct conf *conf, struct reason *why)
 {
     const char *host = cli->values[FLAG_HOST], *port = cli->values[FLAG_PORT];
@@ -181,7 +186,8 @@ static bool apply_listener(const struct cli *cli, struct conf *conf, struct reas
         return true;
     text_init(&address, memory, sizeof(memory));
     listener_address(host ? host : "127.0.0.1", port ? port : "2525", &address);
-    return conf_set(conf, "listeners", memory, &detail) ||
+    return conf_set_from(conf, "listeners", memory, origin_of(cli, host ? FLAG_HOST : FLAG_PORT),
+                         &detail) ||
            refuse_value(cli, host ? FLAG_HOST : FLAG_PORT, &detail, why);
 }
 
@@ -191,7 +197,7 @@ bool cli_apply(const struct cli *cli, struct conf *conf, struct reason *why)
         struct reason detail;
 
         if (flags[i].option && cli->values[i] &&
-            !conf_set(conf, flags[i].option, cli->values[i], &detail))
+            !conf_set_from(conf, flags[i].option, cli->values[i], origin_of(cli, i), &detail))
             return refuse_value(cli, i, &detail, why);
     }
     return apply_listener(cli, conf, why);

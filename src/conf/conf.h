@@ -20,12 +20,24 @@
 #define CONF_PROVIDERS_MAX 32
 #define CONF_NAME_MAX 64   /* provider names, host names of options */
 #define CONF_TEXT_MAX 1024 /* paths and URLs */
+#define CONF_ROWS_MAX 96   /* options of the whole, and of a provider */
 
 enum conf_tls { CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
 enum conf_upstream_tls { CONF_UPSTREAM_BY_PORT, CONF_UPSTREAM_STARTTLS, CONF_UPSTREAM_IMPLICIT };
 enum conf_bare_newlines { CONF_NEWLINES_REJECT, CONF_NEWLINES_NORMALIZE };
 enum conf_auto { CONF_AUTO, CONF_ON, CONF_OFF };
 enum conf_mechanism { CONF_MECH_AUTO, CONF_MECH_XOAUTH2, CONF_MECH_OAUTHBEARER };
+
+/* Where a value comes from. A provider's value may be inherited, and has the origin
+ * of what it was inherited from. */
+enum conf_origin_kind { CONF_DEFAULT, CONF_FILE, CONF_FLAG, CONF_ENVIRONMENT, CONF_ORIGINS };
+
+extern const char *const conf_origin_names[CONF_ORIGINS]; /* "default"... */
+
+struct conf_origin {
+    enum conf_origin_kind kind;
+    unsigned line; /* of the file */
+};
 
 struct conf_listener {
     char address[128]; /* as net_address_parse takes it */
@@ -51,6 +63,7 @@ struct conf_provider {
     uint64_t retry_max_delay_ms;
     uint32_t retry_max_attempts;
     double retry_backoff;
+    struct conf_origin origins[CONF_ROWS_MAX]; /* by row of the table */
 };
 
 struct conf {
@@ -121,6 +134,7 @@ struct conf {
     /* providers, sorted by name; "gmail", "outlook" and "default" always exist */
     struct conf_provider providers[CONF_PROVIDERS_MAX];
     size_t provider_count;
+    struct conf_origin origins[CONF_ROWS_MAX]; /* by row of the table; not for the relay */
 };
 
 /* What the configuration says that deserves the operator's eye but does not
@@ -146,6 +160,8 @@ struct conf *conf_parse(struct slice text, const char *name, struct conf_notes *
 
 /* One option by its dotted name, as --log-level and the like set it. */
 bool conf_set(struct conf *conf, const char *name, const char *value, struct reason *why);
+bool conf_set_from(struct conf *conf, const char *name, const char *value,
+                   enum conf_origin_kind from, struct reason *why);
 /* What no single option can tell: files that exist, listeners with TLS but
  * without a certificate, a queue_wait above the clients' patience... */
 bool conf_check(const struct conf *conf, struct conf_notes *notes, struct reason *why);
@@ -172,6 +188,16 @@ uint32_t conf_endpoint_ceiling(struct slice endpoint);
 
 /* Of a provider that we bring along, whatever the configuration says; else "". */
 const char *conf_builtin_token_url(const char *provider);
+
+/* Calls once per option, those of each provider too, with the value that it has. */
+struct conf_value_info {
+    const char *name, *value, *default_text;
+    struct conf_origin origin;
+    bool reloadable;
+};
+/* False: memory is out. */
+bool conf_values(const struct conf *conf,
+                 void (*each)(const struct conf_value_info *info, void *arg), void *arg);
 
 /* Walks the option table for help, man page and checks: calls once per option
  * and returns how many there are. */

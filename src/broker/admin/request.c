@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/date.h"
 #include "broker/admin/request_private.h"
 #include "broker/wipe.h"
 
@@ -118,6 +119,16 @@ bool admin_gone(const struct admin_request *request)
 const char *admin_who(const struct admin_request *request)
 {
     return request->who;
+}
+
+json_t *admin_time(uint64_t wall_ms)
+{
+    char text[DATE_TEXT];
+
+    if (!wall_ms)
+        return json_null();
+    date_format(wall_ms, text);
+    return json_string(text);
 }
 
 /* --- what is replied -------------------------------------------------------- */
