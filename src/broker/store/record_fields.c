@@ -102,7 +102,7 @@ static const struct field fields[] = {
     {"rate_limiting", GROUP, .group = rate_fields},
     {"retry", GROUP, .group = retry_fields},
     {"circuit_breaker", GROUP, .group = breaker_fields},
-    {"token", ANYTHING},
+    {"token", ANYTHING, .flags = SECRET},
     {"messages_this_hour", ANYTHING},
     {"concurrent_messages", ANYTHING},
     {"active_connections", ANYTHING},
@@ -303,6 +303,15 @@ static bool read_fields(struct reading *reading, const struct field *table, cons
             return false;
     }
     return true;
+}
+
+bool record_key_is_public(const char *key)
+{
+    for (const struct field *field = fields; field->key; field++) {
+        if (strcmp(field->key, key) == 0)
+            return !(field->flags & SECRET);
+    }
+    return false;
 }
 
 bool record_has_required(const struct account_record *record, struct reason *why)
