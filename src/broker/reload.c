@@ -91,6 +91,9 @@ static void on_loaded(struct store_load *load)
               log_u("skipped", load->set->problems.skipped));
     account_set_free(load->set);
     load->set = NULL;
+    if (!registry_count(&broker->registry))
+        log_event(LOG_WARN, "no_accounts", log_s("accounts", broker->accounts_path),
+                  log_s("text", "nobody can send before an account is added"));
     if (first)
         broker_accounts_loaded(broker);
     end_load(broker);

@@ -66,6 +66,9 @@ struct conf {
     /* admin */
     char admin_host[128];
     uint32_t admin_port;
+    /* accounts */
+    char store_location[CONF_TEXT_MAX]; /* "" searched for */
+    char store_key_file[CONF_TEXT_MAX]; /* "" the credential, or beside the database */
     /* processes */
     uint32_t workers; /* 0: one per CPU */
     uint64_t drain_ms;
