@@ -1,6 +1,7 @@
 /* bearerd --check: what a start would find, told to a person. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "broker/broker.h"
 
@@ -42,7 +43,8 @@ static void on_loaded(struct store_load *load)
 static bool load_accounts(struct check *check, const char *path, const struct conf *conf)
 {
     struct mailbox mailbox;
-    struct store_options options = {.key_file = "", .results = &mailbox};
+    struct store_options options = {
+        .key_file = conf->store_key_file, .results = &mailbox, .look_only = true};
     struct reason why;
     struct store *store = NULL;
 
@@ -78,15 +80,25 @@ static bool print_accounts(const struct account_set *set, const char *path)
     return set->problems.skipped == 0;
 }
 
+static bool exists(const char *location)
+{
+    const char *path;
+
+    store_find(location, &path);
+    return access(path, F_OK) == 0;
+}
+
 static bool check_accounts(const struct cli *cli, const struct conf *conf)
 {
     struct check *check = calloc(1, sizeof(*check));
     char path[SETUP_PATH_MAX] = "";
     struct reason why;
-    bool ok = false;
+    bool ok = false, by_default;
 
-    if (!cli_find_accounts(cli, path, sizeof(path), &why))
+    if (!cli_find_accounts(cli, conf, path, sizeof(path), &by_default, &why))
         fprintf(stderr, "error: %s\n", why.text);
+    else if (!exists(path))
+        ok = printf("accounts: %s: a start makes it; there are no accounts yet\n", path) > 0;
     else if (check && load_accounts(check, path, conf))
         ok = print_accounts(check->load.set, path);
     if (path[0] && !admin_check(conf, path, &why)) {
