@@ -18,7 +18,7 @@ struct registry {
     struct relay_link *link; /* NULL: no relay runs */
     struct account *ids, *logins;
     struct addresses addresses; /* of this host; which accounts send from which */
-    uint64_t generations; /* the last one given */
+    uint64_t generations;       /* the last one given */
 };
 
 struct registry_changes {
