@@ -22,6 +22,7 @@
 #include "relay/relay.h"
 
 #define RELAY_IPC_FD 3
+#define RELAY_STATS_FD 4
 
 /* Descriptors 0 to 2 must exist, or the first socket would become one. */
 static void open_standard_descriptors(void)
@@ -64,7 +65,7 @@ static int run_relay(void)
     /* The end of the channel tells us the same, but not a relay that hangs. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     log_start(STDERR_FILENO, "relay", LOG_KEY_VALUE);
-    status = relay_main(RELAY_IPC_FD);
+    status = relay_main(RELAY_IPC_FD, RELAY_STATS_FD);
     log_stop();
     return status;
 }

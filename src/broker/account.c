@@ -55,6 +55,20 @@ static enum hold_by find_worst(const struct account *account)
     return (enum hold_by)worst;
 }
 
+/* Nothing holds it since the last hold was lifted. */
+uint64_t account_since(const struct account *account)
+{
+    uint64_t since = account_worst(account)->since_wall_ms;
+
+    if (account_state(account) != ACCOUNT_ACTIVE)
+        return since;
+    for (size_t i = 0; i < HOLDS; i++) {
+        if (account->holds[i].since_wall_ms > since)
+            since = account->holds[i].since_wall_ms;
+    }
+    return since;
+}
+
 static bool same_text(const char *a, const char *b)
 {
     return strcmp(a ? a : "", b ? b : "") == 0;
@@ -93,8 +107,12 @@ void account_hold(struct account *account, enum hold_by by, enum account_state s
 
     if (hold->state == state && hold->until_wall_ms == until_wall_ms && same_text(hold->text, text))
         return;
+    if (hold->state != state)
+        hold->since_wall_ms = clock_wall_ms();
     free(hold->text);
-    *hold = (struct hold){state, until_wall_ms, text ? slice_dup(slice_of(text)) : NULL};
+    hold->state = state;
+    hold->until_wall_ms = until_wall_ms;
+    hold->text = text ? slice_dup(slice_of(text)) : NULL;
     if (by == HOLD_PROVIDER)
         arm_timer(account, hold);
     account->worst = find_worst(account);

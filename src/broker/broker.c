@@ -35,11 +35,12 @@ void broker_use_setup(struct broker *broker)
     struct http_settings settings = http_settings_of(broker->setup);
 
     log_set_level(conf->log_level);
+    broker->log_level_set = false;
     log_set_format(conf->log_format);
     http_configure(broker->http, &settings);
     resolver_configure(broker->resolver, conf->dns_ttl_max_ms, conf->use_ipv6);
     broker->tokens.conf = conf;
-    broker->registry.conf = conf;
+    registry_configure(&broker->registry, conf);
 }
 
 void broker_send_config(struct broker *broker)
@@ -61,6 +62,29 @@ void broker_send_config(struct broker *broker)
     else
         broker_protocol_error(broker, "out of memory for the configuration");
     free(options);
+}
+
+static void send_log_level(struct broker *broker)
+{
+    struct ipc_message message = {.type = IPC_LOG_LEVEL,
+                                  .u.log_level = {(uint8_t)broker_log_level()}};
+
+    if (broker->registry.link)
+        relay_link_send(broker->registry.link, &message);
+}
+
+void broker_set_log_level(struct broker *broker, enum log_level level)
+{
+    log_event(LOG_WARN, "log_level", log_s("from", log_level_names[broker_log_level()]),
+              log_s("to", log_level_names[level]));
+    log_set_level(level);
+    broker->log_level_set = true;
+    send_log_level(broker);
+}
+
+enum log_level broker_log_level(void)
+{
+    return (enum log_level)__atomic_load_n(&log_threshold, __ATOMIC_RELAXED);
 }
 
 /* --- the relay's life ------------------------------------------------------- */
@@ -85,6 +109,8 @@ static void on_relay_started(void *owner, struct relay_link *link)
 
     registry_relay_started(&broker->registry, link);
     broker_send_config(broker);
+    if (broker->log_level_set)
+        send_log_level(broker);
     send_listeners(broker, link);
     relay_link_send(link, &start);
 }
@@ -99,6 +125,7 @@ static void on_relay_lost(void *owner)
     struct broker *broker = owner;
 
     registry_relay_gone(&broker->registry);
+    relay_view_gone(broker->view);
     /* Its questions die with it: their numbers mean nothing to the next one. */
     resolver_forget_all(broker->resolver);
     passwords_forget_all(broker->passwords);
@@ -125,6 +152,14 @@ void broker_protocol_error(struct broker *broker, const char *what)
 {
     log_event(LOG_ERROR, "relay_protocol_error", log_s("message", what));
     relay_process_kill(broker->process);
+}
+
+void broker_read_stats(const struct broker *broker, struct stats *sums)
+{
+    if (broker->process)
+        relay_stats_read(relay_process_stats(broker->process), sums);
+    else
+        *sums = (struct stats){0};
 }
 
 void broker_announce(struct broker *broker)
@@ -177,6 +212,11 @@ void broker_accounts_loaded(struct broker *broker)
 {
     struct reason why;
 
+    broker->admin = admin_start(broker, &why);
+    if (!broker->admin) {
+        broker_fail(broker, "admin API", why.text);
+        return;
+    }
     if (!listeners_open(&broker->listeners, broker->setup->conf, &why)) {
         broker_fail(broker, "listeners", why.text);
         return;
@@ -286,6 +326,17 @@ static void watch_signals(struct broker *broker)
     }
 }
 
+/* Without it accounts are as they were, and the relay's bind decides. */
+static void watch_addresses(struct broker *broker)
+{
+    struct reason why;
+
+    broker->address_watch = address_watch_open(&broker->loop, &broker->registry.addresses, &why);
+    if (!broker->address_watch)
+        log_event(LOG_WARN, "addresses_unknown", log_s("reason", why.text),
+                  log_s("text", "ip_address of accounts is not checked before it is used"));
+}
+
 static bool build(struct broker *broker, struct reason *why)
 {
     struct http_settings settings = http_settings_of(broker->setup);
@@ -306,11 +357,15 @@ static bool build(struct broker *broker, struct reason *why)
     broker->tokens.store_changed = on_store_changed;
     registry_init(&broker->registry, &broker->loop);
     broker->registry.tokens = &broker->tokens;
+    broker->view = relay_view_new(&broker->registry);
+    if (!broker->view)
+        return reason_set(why, "out of memory");
     timer_init(&broker->drain_timer, on_end_step);
     timer_init(&broker->watchdog, on_watchdog);
     if (notify_watchdog_ms())
         loop_timer_set(&broker->loop, &broker->watchdog, notify_watchdog_ms());
     broker_use_setup(broker);
+    watch_addresses(broker);
     watch_signals(broker);
     return true;
 }
@@ -319,11 +374,15 @@ static bool build(struct broker *broker, struct reason *why)
 static void take_down(struct broker *broker)
 {
     broker->ended = true;
+    admin_stop(broker->admin);
     tokens_set_stage(&broker->tokens, TOKENS_STOP);
     relay_process_free(broker->process);
     broker->process = NULL;
+    relay_view_free(broker->view);
+    broker->view = NULL;
     broker->store->ops->close(broker->store);
     mailbox_close(&broker->mailbox);
+    address_watch_close(broker->address_watch);
     registry_clear(&broker->registry);
     http_free(broker->http);
     resolver_free(broker->resolver);
@@ -332,6 +391,7 @@ static void take_down(struct broker *broker)
         uv_close((uv_handle_t *)&broker->signals[i], NULL);
     listeners_close(&broker->listeners);
     loop_close(&broker->loop);
+    admin_free(broker->admin);
     setup_free(broker->next_setup);
 }
 
@@ -367,6 +427,7 @@ int broker_main(const struct cli *cli)
     }
     if (!broker || !broker->setup ||
         !cli_find_accounts(cli, broker->accounts_path, sizeof(broker->accounts_path), &why) ||
+        !admin_check(broker->setup->conf, broker->accounts_path, &why) ||
         !(broker->log = log_output_open(broker->setup->conf, &why))) {
         dprintf(STDERR_FILENO, "bearerd: %s\n", why.text);
     } else {

@@ -1,18 +1,21 @@
 /* The broker process: accounts, tokens, DNS, and the relay that it runs.
  *
- *     setup -> accounts -> listeners -> relay -> ready ... drain -> end
+ *     setup -> accounts -> admin API -> listeners -> relay -> ready ... drain -> end
  *
  * One loop, one thread; what blocks runs elsewhere (the store's thread, libuv's
  * threads for passwords).
  */
 #pragma once
 
+#include "broker/admin/server.h"
+#include "broker/address_watch.h"
 #include "broker/listeners.h"
 #include "broker/log_output.h"
 #include "broker/oauth/http.h"
 #include "broker/passwords.h"
 #include "broker/registry.h"
 #include "broker/relay_process.h"
+#include "broker/relay_view.h"
 #include "broker/resolver.h"
 #include "broker/setup.h"
 
@@ -29,16 +32,20 @@ struct broker {
     struct store *store;
     struct tokens tokens;
     struct registry registry;
+    struct address_watch *address_watch; /* NULL: the kernel does not tell */
     struct resolver *resolver;
     struct passwords *passwords;
     struct listeners listeners;
     struct relay_process *process;
+    struct admin *admin;
+    struct relay_view *view;
     uv_signal_t signals[BROKER_SIGNALS];
     struct timer watchdog;
     /* Reloading. */
     struct store_load load;
     struct setup *next_setup; /* of the reload under way */
     bool loading, load_again;
+    bool log_level_set; /* by broker_set_log_level; a reload ends it */
     /* Life. */
     bool ready;             /* announced */
     unsigned failed_starts; /* of the relay, before it was ready once */
@@ -66,6 +73,11 @@ void reload_accounts(struct broker *broker);
 /* Hands the setup to what works with it; broker.c. */
 void broker_use_setup(struct broker *broker);
 void broker_send_config(struct broker *broker);
+/* Of both processes, until the next reload. */
+void broker_set_log_level(struct broker *broker, enum log_level level);
+enum log_level broker_log_level(void);
+/* What the relays have counted; all zero before the first one. */
+void broker_read_stats(const struct broker *broker, struct stats *sums);
 /* The first accounts are there. */
 void broker_accounts_loaded(struct broker *broker);
 /* Ends the loop with an error. */

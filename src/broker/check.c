@@ -80,7 +80,7 @@ static bool print_accounts(const struct account_set *set, const char *path)
 static bool check_accounts(const struct cli *cli, const struct conf *conf)
 {
     struct check *check = calloc(1, sizeof(*check));
-    char path[SETUP_PATH_MAX];
+    char path[SETUP_PATH_MAX] = "";
     struct reason why;
     bool ok = false;
 
@@ -88,6 +88,10 @@ static bool check_accounts(const struct cli *cli, const struct conf *conf)
         fprintf(stderr, "error: %s\n", why.text);
     else if (check && load_accounts(check, path, conf))
         ok = print_accounts(check->load.set, path);
+    if (path[0] && !admin_check(conf, path, &why)) {
+        fprintf(stderr, "error: %s\n", why.text);
+        ok = false;
+    }
     if (check)
         account_set_free(check->load.set);
     free(check);

@@ -3,11 +3,45 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "broker/account_address.h"
 #include "broker/tell.h"
 
 void registry_init(struct registry *registry, struct loop *loop)
 {
     *registry = (struct registry){.loop = loop};
+    addresses_init(&registry->addresses);
+    registry->addresses.judged = account_address_judged;
+    registry->addresses.owner = registry;
+}
+
+/* Connections from another address do not serve any more. */
+static void rebind(struct registry *registry)
+{
+    struct account *account, *next;
+
+    HASH_ITER (by_id, registry->ids, account, next) {
+        if (!account->record->source_address[0])
+            continue;
+        account->generation = ++registry->generations;
+        tell_put(account);
+        tell_state(account);
+        tell_token(account);
+    }
+}
+
+void registry_configure(struct registry *registry, const struct conf *conf)
+{
+    const struct address_rules rules = {.binding = conf->source_ip_binding,
+                                        .validate = conf->source_ip_validate,
+                                        .use_ipv6 = conf->use_ipv6,
+                                        .private_ok = conf->source_ip_private != CONF_OFF,
+                                        .private_assign = conf->source_ip_private == CONF_ON};
+    bool other_binding = rules.binding != registry->addresses.rules.binding;
+
+    registry->conf = conf;
+    if (other_binding)
+        rebind(registry);
+    addresses_configure(&registry->addresses, &rules);
 }
 
 size_t registry_count(const struct registry *registry)
@@ -57,6 +91,7 @@ static bool add(struct registry *registry, struct account_record *record)
     HASH_ADD_KEYPTR(by_id, registry->ids, record->id, strlen(record->id), account);
     HASH_ADD_KEYPTR(by_login, registry->logins, record->login, strlen(record->login), account);
     hold_disabled(account);
+    account_address_set(account);
     return true;
 }
 
@@ -71,6 +106,7 @@ static void remove_account(struct registry *registry, struct account *account)
 {
     tell_remove(account);
     token_clear(account);
+    addresses_leave(&registry->addresses, &account->source);
     unlist(registry, account);
     account_free(account);
 }
@@ -100,6 +136,7 @@ static void change(struct registry *registry, struct account *account,
     }
     tell_put(account);
     hold_disabled(account);
+    account_address_set(account);
     if (!same_credentials)
         token_reset(account);
     else
@@ -176,6 +213,7 @@ void registry_clear(struct registry *registry)
     HASH_ITER (by_id, registry->ids, account, next) {
         remove_account(registry, account);
     }
+    addresses_clear(&registry->addresses);
 }
 
 void registry_relay_started(struct registry *registry, struct relay_link *link)

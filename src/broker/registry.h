@@ -13,10 +13,11 @@ struct relay_link;
 
 struct registry {
     struct loop *loop;
-    const struct conf *conf; /* replaced by reloads */
+    const struct conf *conf; /* replaced by reloads: registry_configure */
     struct tokens *tokens;
     struct relay_link *link; /* NULL: no relay runs */
     struct account *ids, *logins;
+    struct addresses addresses; /* of this host; which accounts send from which */
     uint64_t generations; /* the last one given */
 };
 
@@ -26,6 +27,8 @@ struct registry_changes {
 
 void registry_init(struct registry *registry, struct loop *loop);
 void registry_clear(struct registry *registry);
+/* Other options: what they say of addresses takes effect on all accounts. */
+void registry_configure(struct registry *registry, const struct conf *conf);
 
 size_t registry_count(const struct registry *registry);
 struct account *registry_by_id(const struct registry *registry, struct slice id);

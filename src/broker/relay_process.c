@@ -8,7 +8,8 @@
 #include "base/log.h"
 
 #define LINK_FD 3
-#define FIRST_LISTENER_FD 4
+#define STATS_FD 4
+#define FIRST_LISTENER_FD 5
 /* A relay that lived so long may be replaced at once. */
 #define GOOD_LIFE_MS 10000
 #define BACKOFF_MS 100
@@ -22,6 +23,7 @@ struct relay_process {
     void *owner;
     uv_process_t *running; /* allocated per start: libuv closes it later */
     struct relay_link *link;
+    struct relay_stats stats;
     struct timer restart;
     uint64_t started_at, backoff_ms, restarts;
     bool ready, ending;
@@ -70,6 +72,7 @@ void relay_process_free(struct relay_process *process)
     process->ending = true;
     loop_timer_cancel(process->loop, &process->restart);
     drop_link(process);
+    relay_stats_end(&process->stats);
     if (process->running) {
         uv_process_kill(process->running, SIGKILL);
         process->running->data = NULL;
@@ -103,6 +106,7 @@ static void on_exit_of(uv_process_t *running, int64_t status, int signal)
     ready = process->ready;
     process->running = NULL;
     process->ready = false;
+    relay_stats_end(&process->stats);
     log_event(process->ending ? LOG_INFO : LOG_ERROR, "relay_exited", log_i("pid", running->pid),
               log_i("status", status), log_i("signal", signal),
               log_u("lived_ms", loop_now(process->loop) - process->started_at));
@@ -152,7 +156,7 @@ static uv_stdio_container_t inherit(int fd)
     return (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = fd};
 }
 
-static int spawn(struct relay_process *process, int link_fd)
+static int spawn(struct relay_process *process, int link_fd, int stats_fd)
 {
     char name[] = "bearerd", role[] = "--relay";
     char *args[] = {name, role, NULL};
@@ -171,6 +175,7 @@ static int spawn(struct relay_process *process, int link_fd)
         stdio[1] = inherit(STDOUT_FILENO);
         stdio[2] = inherit(process->log_fd);
         stdio[LINK_FD] = inherit(link_fd);
+        stdio[STATS_FD] = inherit(stats_fd);
         for (size_t i = 0; i < process->listeners->count; i++)
             stdio[FIRST_LISTENER_FD + i] = inherit(process->listeners->sockets[i].fd);
         process->running->data = process;
@@ -189,13 +194,19 @@ static int spawn(struct relay_process *process, int link_fd)
 
 bool relay_process_start(struct relay_process *process, struct reason *why)
 {
-    int ends[2], rc;
+    int ends[2], stats_fd, rc;
 
     process->started_at = loop_now(process->loop);
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+    stats_fd = relay_stats_begin(&process->stats, why);
+    if (stats_fd < 0)
+        return false;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0) {
+        close(stats_fd);
         return reason_set(why, "cannot make a channel to the relay: %s", strerror(errno));
-    rc = spawn(process, ends[1]);
+    }
+    rc = spawn(process, ends[1], stats_fd);
     close(ends[1]);
+    close(stats_fd);
     if (rc < 0) {
         close(ends[0]);
         return reason_set(why, "cannot start the relay process: %s", uv_strerror(rc));
@@ -233,6 +244,16 @@ void relay_process_kill(struct relay_process *process)
 bool relay_process_runs(const struct relay_process *process)
 {
     return process->running != NULL;
+}
+
+const struct relay_stats *relay_process_stats(const struct relay_process *process)
+{
+    return &process->stats;
+}
+
+long relay_process_pid(const struct relay_process *process)
+{
+    return process->running ? process->running->pid : 0;
 }
 
 uint64_t relay_process_restarts(const struct relay_process *process)

@@ -7,6 +7,7 @@
 
 #include "broker/listeners.h"
 #include "broker/relay_link.h"
+#include "broker/relay_stats.h"
 
 struct relay_process;
 
@@ -38,6 +39,9 @@ void relay_process_end(struct relay_process *process);
 /* At once; `exited` follows. */
 void relay_process_kill(struct relay_process *process);
 bool relay_process_runs(const struct relay_process *process);
+long relay_process_pid(const struct relay_process *process); /* 0: none runs */
+/* What it counts; see relay_stats_read. */
+const struct relay_stats *relay_process_stats(const struct relay_process *process);
 uint64_t relay_process_restarts(const struct relay_process *process);
 /* What the n-th descriptor of the listeners is called in the process. */
 uint32_t relay_process_listener_fd(size_t index);

@@ -59,6 +59,7 @@ static void use_next_setup(struct broker *broker)
     broker->setup = broker->next_setup;
     broker->next_setup = NULL;
     broker_use_setup(broker);
+    admin_reload(broker->admin);
     setup_free(old);
     broker_send_config(broker);
 }

@@ -98,6 +98,8 @@ static void take_observed(struct broker *broker, const struct ipc_observed *obse
         for_ms = OBSERVED_MAX_MS;
     slice_copy(observed->text, text, sizeof(text));
     account_hold(account, HOLD_PROVIDER, state, clock_wall_ms() + for_ms, text);
+    if (account->worst != HOLD_PROVIDER)
+        tell_state(account); /* the relay went by what it saw, and there is worse */
 }
 
 void requests_take(struct broker *broker, const struct ipc_message *message)
@@ -130,6 +132,12 @@ void requests_take(struct broker *broker, const struct ipc_message *message)
         break;
     case IPC_DRAINED:
         broker_relay_drained(broker);
+        break;
+    case IPC_POOL:
+    case IPC_SNAPSHOT_DONE:
+    case IPC_PROBE_DONE:
+        if (!relay_view_take(broker->view, message))
+            broker_protocol_error(broker, ipc_name(message->type));
         break;
     default:
         broker_protocol_error(broker, ipc_name(message->type));

@@ -141,6 +141,8 @@ void setup_keep_fixed(struct setup *setup, const struct setup *running,
         option_format(target.row, running->conf, &value);
         if (!option_set(target.row, setup->conf, (struct slice){value.at, value.len}, NULL))
             return;
+        *option_origin(&target) =
+            *option_origin(&(struct option_target){target.row, running->conf});
         kept(name);
     }
 }

@@ -49,19 +49,38 @@ static bool check_listeners(const struct conf *conf, struct reason *why)
     return true;
 }
 
-/* Nothing listens there yet, so a command line of the original's, whose default
- * was any address, may start. */
-static void note_admin(const struct conf *conf, struct conf_notes *notes)
+bool conf_admin_is_local(const struct conf *conf)
 {
     const char *host = conf->admin_host;
 
-    if (!conf->admin_port || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
-        strcmp(host, "localhost") == 0 || strncmp(host, "unix:", 5) == 0)
-        return;
-    conf_note(notes,
-              "admin.host: %s is not this machine alone; the admin API, which this version does "
-              "not have, will want a token and TLS there",
-              host);
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0 || strncmp(host, "unix:", 5) == 0;
+}
+
+bool conf_admin_has_tls(const struct conf *conf)
+{
+    if (conf->admin_tls == CONF_AUTO)
+        return !conf_admin_is_local(conf);
+    return conf->admin_tls == CONF_ON && strncmp(conf->admin_host, "unix:", 5) != 0;
+}
+
+/* Whoever can reach the admin API can send as anybody: so not in clear text to
+ * other machines. The other half, tokens, needs files: broker/admin. */
+static bool check_admin(const struct conf *conf, struct reason *why)
+{
+    if (!conf->admin_port)
+        return true;
+    if (!conf_admin_is_local(conf) && !conf_admin_has_tls(conf))
+        return reason_set(why,
+                          "admin.host: %s can be reached from other machines, which needs TLS: "
+                          "set admin.tls to auto, or admin.host to 127.0.0.1",
+                          conf->admin_host);
+    if (conf_admin_has_tls(conf) && (!*conf->tls_certificate || !*conf->tls_key))
+        return reason_set(why,
+                          "admin.host: %s has TLS, which needs tls.certificate and tls.key; "
+                          "127.0.0.1 needs none",
+                          conf->admin_host);
+    return true;
 }
 
 static void note_waits(const struct conf *conf, struct conf_notes *notes)
@@ -99,9 +118,8 @@ static void note_open_listeners(const struct conf *conf, struct conf_notes *note
 
 bool conf_check(const struct conf *conf, struct conf_notes *notes, struct reason *why)
 {
-    if (!check_files(conf, why) || !check_listeners(conf, why))
+    if (!check_files(conf, why) || !check_listeners(conf, why) || !check_admin(conf, why))
         return false;
-    note_admin(conf, notes);
     note_waits(conf, notes);
     note_memory(conf, notes);
     note_open_listeners(conf, notes);

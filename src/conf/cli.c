@@ -38,8 +38,9 @@ static const struct flag flags[] = {
     [FLAG_VERSION] = {"version", NULL, NULL, NULL, "Print the version, then exit."},
     [FLAG_HELP] = {"help", NULL, NULL, NULL, "Print this, then exit."},
     {"admin-host", "ADDRESS", "XOAUTH2_ADMIN_HOST", "admin.host",
-     "The admin API will listen here; this version has none yet (127.0.0.1)."},
-    {"admin-port", "PORT", "XOAUTH2_ADMIN_PORT", "admin.port", "On this port (9090)."},
+     "The admin API listens here; other than loopback needs TLS and an API token (127.0.0.1)."},
+    {"admin-port", "PORT", "XOAUTH2_ADMIN_PORT", "admin.port",
+     "On this port; 0: on its unix socket only (9090)."},
     {"global-concurrency", "N", "XOAUTH2_GLOBAL_CONCURRENCY", "limits.global_concurrency",
      "Messages being relayed at once (0: no limit)."},
     {"log-level", "LEVEL", NULL, "log.level", "error, warn, info, debug or trace (info)."},
@@ -169,6 +170,11 @@ static void listener_address(const char *host, const char *port, struct text *ou
         text_addf(out, "%s:%s", host, port);
 }
 
+static enum conf_origin_kind origin_of(const struct cli *cli, size_t flag)
+{
+    return cli->from_environment[flag] ? CONF_ENVIRONMENT : CONF_FLAG;
+}
+
 static bool apply_listener(const struct cli *cli, struct conf *conf, struct reason *why)
 {
     const char *host = cli->values[FLAG_HOST], *port = cli->values[FLAG_PORT];
@@ -180,7 +186,8 @@ static bool apply_listener(const struct cli *cli, struct conf *conf, struct reas
         return true;
     text_init(&address, memory, sizeof(memory));
     listener_address(host ? host : "127.0.0.1", port ? port : "2525", &address);
-    return conf_set(conf, "listeners", memory, &detail) ||
+    return conf_set_from(conf, "listeners", memory, origin_of(cli, host ? FLAG_HOST : FLAG_PORT),
+                         &detail) ||
            refuse_value(cli, host ? FLAG_HOST : FLAG_PORT, &detail, why);
 }
 
@@ -190,7 +197,7 @@ bool cli_apply(const struct cli *cli, struct conf *conf, struct reason *why)
         struct reason detail;
 
         if (flags[i].option && cli->values[i] &&
-            !conf_set(conf, flags[i].option, cli->values[i], &detail))
+            !conf_set_from(conf, flags[i].option, cli->values[i], origin_of(cli, i), &detail))
             return refuse_value(cli, i, &detail, why);
     }
     return apply_listener(cli, conf, why);

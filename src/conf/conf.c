@@ -49,13 +49,43 @@ bool option_store(struct conf *conf, const struct option_target *target, struct 
     return true;
 }
 
+const char *const conf_origin_names[CONF_ORIGINS] = {"default", "file", "flag", "environment"};
+
+struct conf_origin *option_origin(const struct option_target *target)
+{
+    size_t index;
+
+    if (target->row >= option_rows && target->row < option_rows + option_row_count) {
+        index = (size_t)(target->row - option_rows);
+        return &((struct conf *)target->base)->origins[index];
+    }
+    index = (size_t)(target->row - provider_rows);
+    return &((struct conf_provider *)target->base)->origins[index];
+}
+
+void option_set_origin(struct conf *conf, const struct option_target *target,
+                       struct conf_origin origin)
+{
+    struct option_target follower = {scope_option(&scope_provider, "refresh_ahead"), NULL};
+
+    *option_origin(target) = origin;
+    if (target->base != conf || strcmp(target->row->name, "oauth.refresh_ahead") != 0)
+        return;
+    for (size_t i = 0; i < conf->provider_count; i++) {
+        follower.base = &conf->providers[i];
+        if (option_origin(&follower)->kind == CONF_DEFAULT)
+            *option_origin(&follower) = origin;
+    }
+}
+
 static void clamp_all(struct conf *conf)
 {
     for (size_t i = 0; i < conf->provider_count; i++)
         provider_clamp(&conf->providers[i]);
 }
 
-bool conf_set(struct conf *conf, const char *name, const char *value, struct reason *why)
+bool conf_set_from(struct conf *conf, const char *name, const char *value,
+                   enum conf_origin_kind from, struct reason *why)
 {
     struct option_target target;
     struct reason detail;
@@ -64,8 +94,14 @@ bool conf_set(struct conf *conf, const char *name, const char *value, struct rea
         return false;
     if (!option_store(conf, &target, slice_of(value), &detail))
         return reason_set(why, "%s: %s", name, detail.text);
+    option_set_origin(conf, &target, (struct conf_origin){from, 0});
     clamp_all(conf);
     return true;
+}
+
+bool conf_set(struct conf *conf, const char *name, const char *value, struct reason *why)
+{
+    return conf_set_from(conf, name, value, CONF_FLAG, why);
 }
 
 /* `memory` holds VALUE_MAX octets. */
@@ -170,6 +206,41 @@ const char *conf_needs_restart(const struct conf *from, const struct conf *to)
             return option_rows[i].name;
     }
     return NULL;
+}
+
+static void tell_rows(const char *prefix, const struct option_row *rows, size_t count,
+                      const void *base, const void *defaults, const struct conf_origin *origins,
+                      void (*each)(const struct conf_value_info *info, void *arg), void *arg)
+{
+    char memory[2][VALUE_MAX], name[OPTION_NAME_MAX];
+
+    for (size_t i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "%s%s", prefix, rows[i].name);
+        each(&(struct conf_value_info){name, value_text(&rows[i], base, memory[0]).at,
+                                       value_text(&rows[i], defaults, memory[1]).at, origins[i],
+                                       !rows[i].restart},
+             arg);
+    }
+}
+
+bool conf_values(const struct conf *conf,
+                 void (*each)(const struct conf_value_info *info, void *arg), void *arg)
+{
+    struct conf *defaults = conf_default();
+
+    if (!defaults)
+        return false;
+    tell_rows("", option_rows, option_row_count, conf, defaults, conf->origins, each, arg);
+    for (size_t i = 0; i < conf->provider_count; i++) {
+        const struct conf_provider *provider = &conf->providers[i];
+        char prefix[CONF_NAME_MAX + 16];
+
+        snprintf(prefix, sizeof(prefix), "providers.%s.", provider->name);
+        tell_rows(prefix, provider_rows, provider_row_count, provider,
+                  conf_provider(defaults, slice_of(provider->name)), provider->origins, each, arg);
+    }
+    conf_free(defaults);
+    return true;
 }
 
 static void list_row(const struct option_row *row, const char *name, const char *fallback,

@@ -20,12 +20,24 @@
 #define CONF_PROVIDERS_MAX 32
 #define CONF_NAME_MAX 64   /* provider names, host names of options */
 #define CONF_TEXT_MAX 1024 /* paths and URLs */
+#define CONF_ROWS_MAX 96   /* options of the whole, and of a provider */
 
 enum conf_tls { CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
 enum conf_upstream_tls { CONF_UPSTREAM_BY_PORT, CONF_UPSTREAM_STARTTLS, CONF_UPSTREAM_IMPLICIT };
 enum conf_bare_newlines { CONF_NEWLINES_REJECT, CONF_NEWLINES_NORMALIZE };
 enum conf_auto { CONF_AUTO, CONF_ON, CONF_OFF };
 enum conf_mechanism { CONF_MECH_AUTO, CONF_MECH_XOAUTH2, CONF_MECH_OAUTHBEARER };
+
+/* Where a value comes from. A provider's value may be inherited, and has the origin
+ * of what it was inherited from. */
+enum conf_origin_kind { CONF_DEFAULT, CONF_FILE, CONF_FLAG, CONF_ENVIRONMENT, CONF_ORIGINS };
+
+extern const char *const conf_origin_names[CONF_ORIGINS]; /* "default"... */
+
+struct conf_origin {
+    enum conf_origin_kind kind;
+    unsigned line; /* of the file */
+};
 
 struct conf_listener {
     char address[128]; /* as net_address_parse takes it */
@@ -51,6 +63,7 @@ struct conf_provider {
     uint64_t retry_max_delay_ms;
     uint32_t retry_max_attempts;
     double retry_backoff;
+    struct conf_origin origins[CONF_ROWS_MAX]; /* by row of the table */
 };
 
 struct conf {
@@ -66,6 +79,12 @@ struct conf {
     /* admin */
     char admin_host[128];
     uint32_t admin_port;
+    char admin_socket[CONF_TEXT_MAX]; /* "auto", "none" or a path */
+    enum conf_auto admin_tls;
+    bool admin_require_token;
+    char admin_token_file[CONF_TEXT_MAX]; /* "" beside the accounts */
+    uint32_t admin_requests_per_second;
+    uint64_t admin_timeout_ms;
     /* processes */
     uint32_t workers; /* 0: one per CPU */
     uint64_t drain_ms;
@@ -100,6 +119,7 @@ struct conf {
     uint32_t logins_per_minute; /* per account */
     uint64_t dns_ttl_max_ms;
     bool source_ip_binding, source_ip_validate, use_ipv6;
+    enum conf_auto source_ip_private; /* auto: where an account names one */
     /* OAuth */
     uint64_t oauth_timeout_ms, oauth_connect_ms;
     uint32_t oauth_connections, oauth_connections_per_host, oauth_concurrency;
@@ -113,6 +133,7 @@ struct conf {
     /* providers, sorted by name; "gmail", "outlook" and "default" always exist */
     struct conf_provider providers[CONF_PROVIDERS_MAX];
     size_t provider_count;
+    struct conf_origin origins[CONF_ROWS_MAX]; /* by row of the table; not for the relay */
 };
 
 /* What the configuration says that deserves the operator's eye but does not
@@ -138,9 +159,16 @@ struct conf *conf_parse(struct slice text, const char *name, struct conf_notes *
 
 /* One option by its dotted name, as --log-level and the like set it. */
 bool conf_set(struct conf *conf, const char *name, const char *value, struct reason *why);
+bool conf_set_from(struct conf *conf, const char *name, const char *value,
+                   enum conf_origin_kind from, struct reason *why);
 /* What no single option can tell: files that exist, listeners with TLS but
  * without a certificate, a queue_wait above the clients' patience... */
 bool conf_check(const struct conf *conf, struct conf_notes *notes, struct reason *why);
+
+/* Whether admin.host is for this machine alone, and whether the admin API has TLS
+ * there. */
+bool conf_admin_is_local(const struct conf *conf);
+bool conf_admin_has_tls(const struct conf *conf);
 
 /* All options as text for the relay, and back. Returns malloc'd text. */
 char *conf_write(const struct conf *conf, size_t *len);
@@ -156,6 +184,16 @@ const struct conf_provider *conf_provider(const struct conf *conf, struct slice 
 /* The connections that the server at host:port allows a mailbox, whatever its
  * provider is called here; 0: none known. */
 uint32_t conf_endpoint_ceiling(struct slice endpoint);
+
+/* Calls once per option, those of each provider too, with the value that it has. */
+struct conf_value_info {
+    const char *name, *value, *default_text;
+    struct conf_origin origin;
+    bool reloadable;
+};
+/* False: memory is out. */
+bool conf_values(const struct conf *conf,
+                 void (*each)(const struct conf_value_info *info, void *arg), void *arg);
 
 /* Walks the option table for help, man page and checks: calls once per option
  * and returns how many there are. */

@@ -137,9 +137,16 @@ static bool is_admin(const char *value)
            strcmp(value, "localhost") == 0;
 }
 
+static bool is_socket(const char *value)
+{
+    return (value[0] == '/' && is_printable(value)) || strcmp(value, "auto") == 0 ||
+           strcmp(value, "none") == 0;
+}
+
 const struct option_form form_any = {"text without control characters", is_printable};
 const struct option_form form_path = {"a path", is_printable};
 const struct option_form form_url = {"an https:// URL", is_url};
 const struct option_form form_endpoint = {"host:port", is_endpoint};
 const struct option_form form_host = {"a host name", is_host};
 const struct option_form form_admin = {"an IP address, localhost or unix:/path", is_admin};
+const struct option_form form_socket = {"auto, none or a path that begins with /", is_socket};

@@ -222,12 +222,16 @@ static bool read_value(struct loader *loader, struct level *level, const struct 
         return false;
     if (node_is_null(node))
         return true;
-    if (node->kind == NODE_LIST && option_is_list(row))
-        return read_list(loader, row, node);
-    if (node->kind != NODE_SCALAR)
+    if (node->kind == NODE_LIST && option_is_list(row)) {
+        if (!read_list(loader, row, node))
+            return false;
+    } else if (node->kind != NODE_SCALAR) {
         return refuse_kind(loader, level, node, path, row);
-    return option_store(loader->conf, &target, slice_of(node->value), &detail) ||
-           refuse(loader, node->line, "%s%s: %s", level->prefix, path, detail.text);
+    } else if (!option_store(loader->conf, &target, slice_of(node->value), &detail)) {
+        return refuse(loader, node->line, "%s%s: %s", level->prefix, path, detail.text);
+    }
+    option_set_origin(loader->conf, &target, (struct conf_origin){CONF_FILE, node->line});
+    return true;
 }
 
 static bool read_original(struct loader *loader, struct level *level,

@@ -78,9 +78,31 @@ const struct option_row option_rows[] = {
      "Addresses, ranges and unix: clients that may use an account that has no password, may give "
      "passwords without TLS, and are bound by limits.max_connections only.",
      "127.0.0.0/8, ::1, unix", .type = OPTION_RANGES},
-    {"admin.host", "Where the admin API will listen; this version has none yet.", "127.0.0.1",
-     RESTART, TEXT(conf, admin_host, form_admin)},
-    {"admin.port", "Its port; 0: none.", "9090", RESTART, U32(conf, admin_port, 0, 65535)},
+    {"admin.host",
+     "Where the admin API listens. Other than loopback and unix:/path needs TLS and an API token.",
+     "127.0.0.1", RESTART, .min = 1, TEXT(conf, admin_host, form_admin)},
+    {"admin.port", "Its port; 0: none, which leaves admin.socket.", "9090", RESTART,
+     U32(conf, admin_port, 0, 65535)},
+    {"admin.socket",
+     "A unix socket for the admin API, open to our own user and root. auto: bearerd.sock in the "
+     "folder of the accounts.",
+     "auto", RESTART, .min = 1, TEXT(conf, admin_socket, form_socket)},
+    {"admin.tls",
+     "TLS for the admin API, with tls.certificate and tls.key; auto: where others than this "
+     "machine can connect.",
+     "auto", RESTART, CHOICE(conf, admin_tls, enum conf_auto, auto_words)},
+    {"admin.require_token",
+     "An API token is needed from loopback and unix sockets, too; not by our own user and root on "
+     "unix sockets.",
+     "false", BOOL(conf, admin_require_token)},
+    {"admin.token_file",
+     "Where API tokens are kept, as hashes. Empty: api-tokens.json in the folder of the accounts.",
+     "", TEXT(conf, admin_token_file, form_path)},
+    {"admin.requests_per_second",
+     "Requests per second and client address, on average; twice as many in a burst.", "100",
+     U32(conf, admin_requests_per_second, 1, 100000)},
+    {"admin.timeout", "How long a client may take for a request, and do nothing.", "30s", RESTART,
+     DURATION(conf, admin_timeout_ms, 1 * SECONDS, 1 * HOURS)},
     /* processes */
     {"workers", "Threads that relay; 0: one per CPU.", "0", RESTART, U32(conf, workers, 0, 64)},
     {"drain_timeout", "How long running transactions may take to finish at SIGTERM.", "30s",
@@ -166,12 +188,24 @@ const struct option_row option_rows[] = {
      U32(conf, logins_per_minute, 0, 100000)},
     {"upstream.dns_ttl_max", "How long a resolved address is used at most.", "5m",
      DURATION(conf, dns_ttl_max_ms, 0, 1 * DAYS)},
-    {"upstream.source_ip_binding", "Connect from the account's ip_address where it has one.",
+    {"upstream.source_ip_binding",
+     "Connect from the account's ip_address where it has one. False: never, and nothing is "
+     "checked.",
      "true", BOOL(conf, source_ip_binding)},
     {"upstream.source_ip_validate",
-     "An account whose ip_address this machine does not have is reported and not used.", "true",
-     BOOL(conf, source_ip_validate)},
-    {"upstream.use_ipv6", "Connect to providers over IPv6 too.", "false", BOOL(conf, use_ipv6)},
+     "An account whose ip_address this host does not have, or that is in a reserved range, sends "
+     "nothing until that has changed. False: connecting is tried, and fails where the kernel "
+     "does not allow the address.",
+     "true", BOOL(conf, source_ip_validate)},
+    {"upstream.source_ip_private",
+     "Private, carrier-grade NAT, unique local and loopback addresses as ip_address; auto: an "
+     "account may name one, but new accounts are given public ones only; on: new accounts are "
+     "given private ones, too; off: such an account sends nothing.",
+     "auto", CHOICE(conf, source_ip_private, enum conf_auto, auto_words)},
+    {"upstream.use_ipv6",
+     "Connect to providers over IPv6 too. Without it an account whose ip_address is IPv6 sends "
+     "nothing.",
+     "false", BOOL(conf, use_ipv6)},
     /* OAuth */
     {"oauth.timeout", "For a whole token request.", "10s",
      DURATION(conf, oauth_timeout_ms, 1 * MS, 10 * MINUTES)},

@@ -51,7 +51,7 @@ struct option_row {
 extern const struct option_row option_rows[];
 extern const struct option_row provider_rows[];
 extern const size_t option_row_count, provider_row_count;
-#define OPTION_ROWS_MAX 96 /* at least either count */
+#define OPTION_ROWS_MAX CONF_ROWS_MAX /* at least either count */
 #define OPTION_NAME_MAX 128
 
 /* Sets the field in `base`, a struct conf or struct conf_provider. On failure
@@ -100,6 +100,12 @@ struct option_target {
 
 bool option_find(struct conf *conf, const char *name, struct option_target *target,
                  struct reason *why);
+
+/* Where its value comes from. */
+struct conf_origin *option_origin(const struct option_target *target);
+/* Says so of a value that was just stored, and of those that follow it. */
+void option_set_origin(struct conf *conf, const struct option_target *target,
+                       struct conf_origin origin);
 
 /* The built-in ones, with their defaults. */
 void providers_init(struct conf *conf);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
+
 /* A reader keeps its buffer for the next frame unless the last one was huge. */
 #define READER_KEEP (64u << 10)
 #define READER_STEP 4096u
@@ -15,6 +17,9 @@
 #define UPSTREAM_TLS_LAST 2
 #define MECHANISM_LAST 2
 #define AUTO_LAST 2
+#define LOG_LEVEL_LAST (LOG_LEVELS - 1)
+#define REPLY_CODE_LAST 599
+#define STEP_MAX 32
 
 const char *const account_state_names[ACCOUNT_STATES + 1] = {
     "active", "throttled", "parked", "needs_consent", "misconfigured", "blocked", "disabled", NULL};
@@ -134,6 +139,53 @@ static const struct field observed_fields[] = {
     TEXT(ipc_observed, text, IPC_TEXT_MAX),
 };
 
+static const struct field snapshot_fields[] = {
+    U64(ipc_snapshot, request),
+    TEXT(ipc_snapshot, id, IPC_ID_MAX),
+    TEXT(ipc_snapshot, after, IPC_ID_MAX),
+    U32(ipc_snapshot, limit, IPC_SNAPSHOT_ROWS),
+};
+static const struct field pool_fields[] = {
+    U64(ipc_pool, request),
+    TEXT(ipc_pool, id, IPC_ID_MAX),
+    TEXT(ipc_pool, endpoint, IPC_ENDPOINT_MAX),
+    U32(ipc_pool, dialing, UINT32_MAX),
+    U32(ipc_pool, idle, UINT32_MAX),
+    U32(ipc_pool, busy, UINT32_MAX),
+    U32(ipc_pool, draining, UINT32_MAX),
+    U32(ipc_pool, waiting, UINT32_MAX),
+    U32(ipc_pool, running, UINT32_MAX),
+    U32(ipc_pool, max_connections, UINT32_MAX),
+    U32(ipc_pool, max_concurrent, UINT32_MAX),
+    U32(ipc_pool, dial_failures, UINT32_MAX),
+    U32(ipc_pool, logins, UINT32_MAX),
+    U32(ipc_pool, max_logins, UINT32_MAX),
+    U64(ipc_pool, login_wait_ms),
+    U64(ipc_pool, delivered),
+    U64(ipc_pool, rejected),
+    U64(ipc_pool, deferred),
+    U64(ipc_pool, unknown),
+    U64(ipc_pool, last_delivery_wall_ms),
+};
+static const struct field snapshot_done_fields[] = {
+    U64(ipc_snapshot_done, request),
+    U8(ipc_snapshot_done, more, 1),
+};
+static const struct field probe_fields[] = {
+    U64(ipc_probe, request),
+    TEXT(ipc_probe, id, IPC_ID_MAX),
+};
+static const struct field probe_done_fields[] = {
+    U64(ipc_probe_done, request),
+    U8(ipc_probe_done, ok, 1),
+    U32(ipc_probe_done, code, REPLY_CODE_LAST),
+    TEXT(ipc_probe_done, step, STEP_MAX),
+    TEXT(ipc_probe_done, text, IPC_TEXT_MAX),
+};
+static const struct field log_level_fields[] = {
+    U8(ipc_log_level, level, LOG_LEVEL_LAST),
+};
+
 struct row {
     const char *name;
     const struct field *fields;
@@ -161,6 +213,9 @@ static const struct row rows[] = {
     [IPC_PASSWORD_DONE] = ROW(password_done),
     [IPC_RESOLVE_DONE] = ROW(resolve_done),
     [IPC_DRAIN] = EMPTY_ROW(drain),
+    [IPC_SNAPSHOT] = ROW(snapshot),
+    [IPC_PROBE] = ROW(probe),
+    [IPC_LOG_LEVEL] = ROW(log_level),
     [IPC_READY] = EMPTY_ROW(ready),
     [IPC_LOOKUP] = ROW(lookup),
     [IPC_PASSWORD] = ROW(password),
@@ -169,6 +224,9 @@ static const struct row rows[] = {
     [IPC_TOKEN_REJECTED] = ROW(token_rejected),
     [IPC_OBSERVED] = ROW(observed),
     [IPC_DRAINED] = EMPTY_ROW(drained),
+    [IPC_POOL] = ROW(pool),
+    [IPC_SNAPSHOT_DONE] = ROW(snapshot_done),
+    [IPC_PROBE_DONE] = ROW(probe_done),
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

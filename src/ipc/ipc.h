@@ -15,11 +15,13 @@
 #include "base/str.h"
 
 #define IPC_FRAME_MAX (4u << 20)
-#define IPC_ID_MAX 256           /* account ids, logins, host names */
-#define IPC_TOKEN_MAX 16384      /* access tokens */
-#define IPC_TEXT_MAX 2048        /* reasons, provider's texts */
-#define IPC_CA_MAX (2u << 20)    /* a trust store; the system's is a quarter MiB */
-#define IPC_PEM_MAX (256u << 10) /* a certificate chain, a key */
+#define IPC_ID_MAX 256                    /* account ids, logins, host names */
+#define IPC_TOKEN_MAX 16384               /* access tokens */
+#define IPC_TEXT_MAX 2048                 /* reasons, provider's texts */
+#define IPC_CA_MAX (2u << 20)             /* a trust store; the system's is a quarter MiB */
+#define IPC_PEM_MAX (256u << 10)          /* a certificate chain, a key */
+#define IPC_ENDPOINT_MAX (IPC_ID_MAX + 8) /* host:port */
+#define IPC_SNAPSHOT_ROWS 1000            /* of one page, at most */
 
 enum ipc_type {
     /* broker -> relay */
@@ -34,6 +36,9 @@ enum ipc_type {
     IPC_PASSWORD_DONE,
     IPC_RESOLVE_DONE,
     IPC_DRAIN,
+    IPC_SNAPSHOT,  /* what is the state of these accounts' pools? */
+    IPC_PROBE,     /* log in at the account's provider, send nothing */
+    IPC_LOG_LEVEL, /* until the next IPC_CONFIG */
     /* relay -> broker */
     IPC_READY = 64,     /* configuration taken, workers run */
     IPC_LOOKUP,         /* a login that the relay does not know */
@@ -43,6 +48,9 @@ enum ipc_type {
     IPC_TOKEN_REJECTED, /* the provider refused a token: refresh it now */
     IPC_OBSERVED,       /* what a provider's reply says of the account */
     IPC_DRAINED,
+    IPC_POOL,          /* one account of a snapshot, in the order of ids */
+    IPC_SNAPSHOT_DONE, /* behind the last one */
+    IPC_PROBE_DONE,
 };
 
 /* States of an account, in both processes. The relay refuses mail for any but
@@ -156,6 +164,49 @@ struct ipc_observed {
     struct slice text; /* provider's reply */
 };
 
+struct ipc_snapshot {
+    uint64_t request;
+    struct slice id;    /* this account only; "": all that the relay knows */
+    struct slice after; /* ids behind this one, by their octets */
+    uint32_t limit;     /* rows, 1 to IPC_SNAPSHOT_ROWS */
+};
+
+struct ipc_pool {
+    uint64_t request;
+    struct slice id, endpoint;
+    uint32_t dialing, idle, busy, draining; /* connections, by state */
+    uint32_t waiting, running;              /* messages */
+    uint32_t max_connections, max_concurrent;
+    uint32_t dial_failures;      /* in a row */
+    uint32_t logins, max_logins; /* within the last minute; the limit, 0: none */
+    uint64_t login_wait_ms;      /* until another login may be made; 0: now */
+    /* Messages since the relay started or the account came to it. */
+    uint64_t delivered, rejected, deferred, unknown;
+    uint64_t last_delivery_wall_ms; /* 0: none */
+};
+
+struct ipc_snapshot_done {
+    uint64_t request;
+    uint8_t more; /* there are accounts behind the last row */
+};
+
+struct ipc_probe {
+    uint64_t request;
+    struct slice id;
+};
+
+struct ipc_probe_done {
+    uint64_t request;
+    uint8_t ok;
+    uint32_t code;     /* of the provider's reply, 0: there was none */
+    struct slice step; /* where it ended: "auth", "connect", "wait"... */
+    struct slice text; /* the reply, or why there is none */
+};
+
+struct ipc_log_level {
+    uint8_t level; /* enum log_level */
+};
+
 struct ipc_empty {
     char unused;
 };
@@ -176,6 +227,12 @@ union ipc_body {
     struct ipc_token_wanted token_wanted;
     struct ipc_token_rejected token_rejected;
     struct ipc_observed observed;
+    struct ipc_snapshot snapshot;
+    struct ipc_pool pool;
+    struct ipc_snapshot_done snapshot_done;
+    struct ipc_probe probe;
+    struct ipc_probe_done probe_done;
+    struct ipc_log_level log_level;
     struct ipc_empty empty;
 };
 

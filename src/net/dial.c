@@ -32,12 +32,24 @@ static void finish(struct dial *dial, int fd)
     dial->done(dial, fd, &dial->why);
 }
 
+/* With the source, where one is set: it may be the cause. */
+static void explain(struct dial *dial, int error)
+{
+    char to[NET_ADDRESS_TEXT], from[NET_ADDRESS_TEXT];
+
+    net_address_format(&dial->addresses[dial->next - 1], to, sizeof(to));
+    if (!dial->source.len) {
+        reason_set(&dial->why, "cannot connect to %s: %s", to, strerror(error));
+        return;
+    }
+    net_address_host(&dial->source, from, sizeof(from));
+    reason_set(&dial->why, "cannot connect from %s to %s: %s", from, to,
+               error == EAFNOSUPPORT ? "one is IPv4 and the other IPv6" : strerror(error));
+}
+
 static void attempt_failed(struct dial *dial, int error)
 {
-    char text[NET_ADDRESS_TEXT];
-
-    net_address_format(&dial->addresses[dial->next - 1], text, sizeof(text));
-    reason_set(&dial->why, "cannot connect to %s: %s", text, strerror(error));
+    explain(dial, error);
     drop_attempt(dial, true);
     try_next(dial);
 }
@@ -107,14 +119,11 @@ static int connect_one(struct dial *dial, const struct net_address *address)
 static void try_next(struct dial *dial)
 {
     while (dial->next < dial->count) {
-        char text[NET_ADDRESS_TEXT];
-        const struct net_address *address = &dial->addresses[dial->next++];
-        int error = connect_one(dial, address);
+        int error = connect_one(dial, &dial->addresses[dial->next++]);
 
         if (!error)
             return;
-        net_address_format(address, text, sizeof(text));
-        reason_set(&dial->why, "cannot connect to %s: %s", text, strerror(error));
+        explain(dial, error);
         drop_attempt(dial, true);
     }
     finish(dial, -1);
@@ -145,7 +154,7 @@ void dial_start(struct dial *dial, const struct net_address *addresses, size_t c
         error = connect_one(dial, &dial->addresses[dial->next++]);
         if (!error)
             return;
-        reason_set(&dial->why, "cannot connect: %s", strerror(error));
+        explain(dial, error);
         drop_attempt(dial, true);
     }
     /* The answer must not come from inside this call. */

@@ -170,7 +170,8 @@ bool net_range_holds(const struct net_range *range, const struct net_address *ad
     return family == range->family && same_prefix(bits, range->bits, range->prefix);
 }
 
-/* A socket file that nobody listens on is left over from a crash. */
+/* A socket file that nobody listens on is left over from a crash; one that we may
+ * not connect to is another user's. */
 static bool clear_stale_unix(const struct net_address *address, struct reason *why)
 {
     const char *path = address->local.sun_path;
@@ -181,12 +182,13 @@ static bool clear_stale_unix(const struct net_address *address, struct reason *w
         return true;
     if (!S_ISSOCK(status.st_mode))
         return reason_set(why, "%s exists and is not a socket", path);
-    probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    rc = connect(probe, &address->any, address->len);
+    probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    rc = connect(probe, &address->any, address->len) == 0 ? 0 : errno;
     close(probe);
-    if (rc == 0)
+    if (rc == 0 || rc == EAGAIN) /* the latter: its backlog is full */
         return reason_set(why, "%s: another process listens there", path);
-    unlink(path);
+    if (rc == ECONNREFUSED)
+        unlink(path);
     return true;
 }
 

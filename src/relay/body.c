@@ -18,6 +18,7 @@ static void charge(struct body *body)
 {
     uint64_t now = (body->memory.size + CHUNK_BYTES - 1) / CHUNK_BYTES * sizeof(struct chunk);
 
+    stats_add(&body->worker->stats->message_memory_bytes, now - body->charged);
     if (now > body->charged)
         atomic_fetch_add(&body->worker->relay->memory_used, now - body->charged);
     else if (now < body->charged)

@@ -57,14 +57,19 @@ void login_unref(struct login *login)
     free(login);
 }
 
-static void drop_entry(struct directory *directory, struct entry *entry)
+/* True: somebody else holds the login. */
+static bool drop_entry(struct directory *directory, struct entry *entry)
 {
+    bool held;
+
     assert(directory->names && directory->ids); /* each entry is in both */
     HASH_DELETE(by_name, directory->names, entry);
     HASH_DELETE(by_id, directory->ids, entry);
     atomic_store(&entry->login->removed, true);
+    held = atomic_load(&entry->login->refs) > 1;
     login_unref(entry->login);
     free(entry);
+    return held;
 }
 
 void directory_free(struct directory *directory)
@@ -134,37 +139,59 @@ static struct login *login_new(const struct ipc_account *account)
     return login;
 }
 
-bool directory_put(struct directory *directory, const struct ipc_account *account)
+/* Nothing that a client's session stands on is another: only limits or the
+ * like. The login stays, with what it remembers. */
+static bool same_login(const struct login *login, const struct ipc_account *account)
 {
-    struct entry *entry = calloc(1, sizeof(*entry)), *old;
+    return login->generation == account->generation &&
+           login->has_password == (account->has_password != 0) &&
+           slice_equal_nocase(slice_of(login->name), account->login) &&
+           slice_equal(slice_of(login->provider), account->provider);
+}
 
-    if (!entry || !(entry->login = login_new(account))) {
-        free(entry);
-        return false;
-    }
+static bool replace(struct directory *directory, struct entry *entry)
+{
+    struct slice id = slice_of(entry->login->id), name = slice_of(entry->login->name);
+    struct entry *old;
+    bool held = false;
+
     pthread_rwlock_wrlock(&directory->lock);
-    old = find_id(directory, account->id);
-    if (old)
-        drop_entry(directory, old);
-    old = find_name(directory, account->login);
-    if (old)
-        drop_entry(directory, old);
+    while ((old = find_id(directory, id)) || (old = find_name(directory, name)))
+        held |= drop_entry(directory, old);
     HASH_ADD_KEYPTR(by_name, directory->names, entry->login->name, strlen(entry->login->name),
                     entry);
     HASH_ADD_KEYPTR(by_id, directory->ids, entry->login->id, strlen(entry->login->id), entry);
     pthread_rwlock_unlock(&directory->lock);
-    return true;
+    return held;
 }
 
-void directory_remove(struct directory *directory, struct slice id)
+bool directory_put(struct directory *directory, const struct ipc_account *account)
+{
+    /* Without the lock: nobody but this thread changes the tables. */
+    struct entry *old = find_id(directory, account->id), *entry;
+
+    if (old && same_login(old->login, account))
+        return false;
+    entry = calloc(1, sizeof(*entry));
+    if (entry && (entry->login = login_new(account)))
+        return replace(directory, entry);
+    free(entry);
+    log_event(LOG_ERROR, "account_not_taken", log_sl("account", account->id),
+              log_s("reason", "out of memory"));
+    return directory_remove(directory, account->id); /* what it was is no longer true */
+}
+
+bool directory_remove(struct directory *directory, struct slice id)
 {
     struct entry *entry;
+    bool held = false;
 
     pthread_rwlock_wrlock(&directory->lock);
     entry = find_id(directory, id);
     if (entry)
-        drop_entry(directory, entry);
+        held = drop_entry(directory, entry);
     pthread_rwlock_unlock(&directory->lock);
+    return held;
 }
 
 void directory_state(struct directory *directory, const struct ipc_state *state)

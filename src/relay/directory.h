@@ -51,9 +51,10 @@ struct login *login_ref(struct login *login);
 void login_unref(struct login *login);
 
 /* The broker's word, on the main thread. A put of an unknown or changed
- * account replaces the login; state messages then follow. */
+ * account replaces the login; state messages then follow. True: sessions may
+ * hold a login that was removed just now. */
 bool directory_put(struct directory *directory, const struct ipc_account *account);
-void directory_remove(struct directory *directory, struct slice id);
+bool directory_remove(struct directory *directory, struct slice id);
 void directory_state(struct directory *directory, const struct ipc_state *state);
 /* Calls for each login, under the table's read lock. */
 void directory_each(struct directory *directory, void (*each)(struct login *, void *), void *arg);

@@ -180,6 +180,17 @@ static uint64_t *outcome_counter(struct stats *stats, enum job_outcome outcome)
     }
 }
 
+/* Live mode's waiting is the client's RCPT, not the message's. */
+static void observe_times(const struct job *job)
+{
+    struct stats *stats = job->origin->stats;
+
+    if (job->want == JOB_DELIVER && job->time.submitted && job->outcome != OUTCOME_CANCELLED)
+        stats_observe(&stats->message_wait_seconds, job->time.wait / 1000);
+    if (job->outcome == OUTCOME_DELIVERED)
+        stats_observe(&stats->message_delivery_seconds, (clock_us() - job->time.submitted) / 1000);
+}
+
 static const char *reply_text(const struct smtp_reply *reply, char *out, size_t cap)
 {
     struct text text;
@@ -203,6 +214,7 @@ void job_log(const struct job *job, const struct smtp_reply *client)
     char reply[600], told[600];
 
     stats_add(outcome_counter(job->origin->stats, job->outcome), 1);
+    observe_times(job);
     log_event(job->outcome == OUTCOME_UNKNOWN ? LOG_WARN : LOG_INFO, "transaction",
               log_s("account", job->login->id), log_s("sender", job->envelope.sender),
               log_u("rcpts", job->envelope.count), log_u("size", job->body.size),

@@ -11,6 +11,7 @@
 #include "relay/directory.h"
 #include "relay/inbound/session.h"
 #include "relay/request.h"
+#include "relay/snapshot.h"
 #include "relay/upstream/upstream.h"
 
 /* What waits for the broker is bounded: a broker that does not read is dead,
@@ -91,6 +92,31 @@ bool link_send(struct relay *relay, const struct ipc_message *message)
     return false;
 }
 
+struct call {
+    struct mail mail;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+static void deliver_call(struct mail *mail)
+{
+    struct call *call = container_of(mail, struct call, mail);
+
+    call->fn(call->arg);
+    free(call);
+}
+
+void link_call(struct relay *relay, void (*fn)(void *arg), void *arg)
+{
+    struct call *call = malloc(sizeof(*call));
+
+    if (!call)
+        abort(); /* somebody would wait for ever */
+    *call = (struct call){.fn = fn, .arg = arg};
+    if (!mailbox_post(&relay->link->mailbox, &call->mail, deliver_call))
+        free(call);
+}
+
 struct forward {
     struct mail mail;
     struct worker *worker;
@@ -156,6 +182,11 @@ static void take_state(struct worker *worker, const struct ipc_message *message)
     upstream_state(worker, &message->u.state);
 }
 
+static void take_probe(struct worker *worker, const struct ipc_message *message)
+{
+    upstream_probe(worker, &message->u.probe);
+}
+
 static bool send_simple(struct link *link, enum ipc_type type)
 {
     struct ipc_message message = {.type = type};
@@ -202,7 +233,6 @@ static bool make_workers(struct link *link, struct reason *why)
             return false;
         relay->worker_count++;
     }
-    relay->stats->workers = count;
     return true;
 }
 
@@ -302,20 +332,36 @@ static void take_drain(struct link *link)
     loop_timer_set(&link->loop, &link->drain_timer, link->settings->conf->drain_ms);
 }
 
-static void take_account(struct link *link, const struct ipc_message *message)
+static void sweep(struct worker *worker, void *unused)
 {
-    struct relay *relay = link->relay;
+    (void)unused;
+    atomic_store(&worker->sweeping, false); /* before it looks: what is removed now comes again */
+    session_end_removed(worker);
+}
 
-    if (!link->started)
-        return;
+/* A session may be on any worker. Of many removals in a row, one sweep sees
+ * all. */
+static void end_sessions(struct relay *relay)
+{
+    for (unsigned i = 0; i < relay->worker_count; i++) {
+        if (!atomic_exchange(&relay->workers[i]->sweeping, true))
+            worker_call(relay->workers[i], sweep, NULL);
+    }
+}
+
+/* Of a relay that has workers. */
+static void take_account(struct relay *relay, const struct ipc_message *message)
+{
     switch (message->type) {
     case IPC_ACCOUNT_PUT:
         /* The owner first: a login that is found always has its owner's side. */
         link_forward(owner_of(relay, message->u.account.id), message, take_put);
-        directory_put(relay->directory, &message->u.account);
+        if (directory_put(relay->directory, &message->u.account))
+            end_sessions(relay);
         break;
     case IPC_ACCOUNT_REMOVE:
-        directory_remove(relay->directory, message->u.account_remove.id);
+        if (directory_remove(relay->directory, message->u.account_remove.id))
+            end_sessions(relay);
         link_forward(owner_of(relay, message->u.account_remove.id), message, take_remove);
         break;
     case IPC_TOKEN:
@@ -324,6 +370,12 @@ static void take_account(struct link *link, const struct ipc_message *message)
     case IPC_STATE:
         directory_state(relay->directory, &message->u.state);
         link_forward(owner_of(relay, message->u.state.id), message, take_state);
+        break;
+    case IPC_PROBE:
+        link_forward(owner_of(relay, message->u.probe.id), message, take_probe);
+        break;
+    case IPC_SNAPSHOT:
+        snapshot_take(relay, &message->u.snapshot);
         break;
     default:
         break;
@@ -344,6 +396,9 @@ static bool take_message(struct link *link, const struct ipc_message *message, s
     case IPC_DRAIN:
         take_drain(link);
         return true;
+    case IPC_LOG_LEVEL:
+        log_set_level((enum log_level)message->u.log_level.level);
+        return true;
     case IPC_LOOKUP_DONE:
         request_route(relay, message->u.lookup_done.request, message);
         return true;
@@ -354,7 +409,8 @@ static bool take_message(struct link *link, const struct ipc_message *message, s
         request_route(relay, message->u.resolve_done.request, message);
         return true;
     default:
-        take_account(link, message);
+        if (link->started && relay->worker_count) /* not before, not behind the drain */
+            take_account(relay, message);
         return true;
     }
 }
@@ -401,18 +457,16 @@ static const struct conn_handler link_handler = {on_data, on_event};
 /* What this relay did, once, at its end. */
 static void log_counters(const struct relay *relay)
 {
-    struct log_field fields[sizeof(struct stats) / sizeof(uint64_t) + 1];
+    struct log_field fields[STATS_WORDS + 1];
+    struct stats sum = {0};
     size_t count = 0;
 
-    for (const struct stats_info *info = stats_table; info->name; info++, count++)
-        fields[count] = log_u(info->name, 0);
-    fields[count].type = LOG_END;
-    for (unsigned i = 0; i < relay->stats->workers; i++) {
-        const uint64_t *block = (const uint64_t *)&relay->stats->block[i];
-
-        for (size_t k = 0; k < count; k++)
-            fields[k].u += block[k];
+    stats_sum(relay->stats, &sum);
+    for (const struct stats_info *info = stats_table; info->name; info++) {
+        if (info->kind == STATS_KIND_COUNTER)
+            fields[count++] = log_u(info->name, stats_number(&sum, info));
     }
+    fields[count].type = LOG_END;
     if (log_on(LOG_INFO))
         log_write_fields(LOG_INFO, "relay_counters", fields);
 }
@@ -439,24 +493,17 @@ static void all_drained(struct link *link)
     link->ending = true; /* with CONN_DRAINED */
 }
 
-static void deliver_drained(struct mail *mail)
+static void worker_drained(void *arg)
 {
-    struct outgoing *out = container_of(mail, struct outgoing, mail);
-    struct link *link = out->link;
+    struct link *link = arg;
 
-    free(out);
     if (++link->drained == link->relay->worker_count && link->conn)
         all_drained(link);
 }
 
 void link_worker_drained(struct worker *worker)
 {
-    struct outgoing *out = calloc(1, sizeof(*out));
-
-    if (!out)
-        abort();
-    out->link = worker->relay->link;
-    mailbox_post(&out->link->mailbox, &out->mail, deliver_drained);
+    link_call(worker->relay, worker_drained, worker->relay->link);
 }
 
 int link_run(struct relay *relay, int fd)

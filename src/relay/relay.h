@@ -11,8 +11,8 @@
 
 #include <stdatomic.h>
 
+#include "ipc/stats.h"
 #include "relay/settings.h"
-#include "relay/stats.h"
 
 #define RELAY_WORKERS_MAX 64
 
@@ -28,6 +28,8 @@ struct relay {
     atomic_uint clients;              /* connected, all workers */
 };
 
-/* Runs the process until the broker says drain or goes away. Returns the exit
- * status. */
-int relay_main(int ipc_fd);
+_Static_assert(RELAY_WORKERS_MAX <= STATS_WORKERS_MAX, "each worker has a block");
+
+/* Runs the process until the broker says drain or goes away. `stats_fd` is the
+ * broker's memory for a struct stats_area. Returns the exit status. */
+int relay_main(int ipc_fd, int stats_fd);

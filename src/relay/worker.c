@@ -105,7 +105,7 @@ struct worker *worker_new(struct relay *relay, unsigned index, struct settings *
     }
     worker->relay = relay;
     worker->index = index;
-    worker->stats = &relay->stats->block[index];
+    worker->stats = &relay->stats->blocks[index];
     worker->settings = settings_ref(settings);
     list_init(&worker->sessions);
     timer_init(&worker->drain_timer, on_drain_timer);

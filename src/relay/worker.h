@@ -2,6 +2,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "net/listen.h"
 #include "net/loop.h"
@@ -31,6 +32,7 @@ struct worker {
     size_t listener_count;
     /* inbound */
     struct list sessions; /* session.worker_node */
+    atomic_bool sweeping; /* session_end_removed will be called */
     uint64_t session_serial;
     /* upstream */
     struct account_table *accounts;

@@ -13,6 +13,7 @@
 struct message {
     uint64_t seq;
     const char *user; /* the account's address */
+    char peer[48];    /* the client's */
     char *envelope;   /* sender NUL recipient NUL ... */
     size_t envelope_len, envelope_cap;
     unsigned rcpts;

@@ -88,9 +88,12 @@ void session_tx_ends(struct session *session)
 void session_logged_in(struct session *session, struct account *user, uint64_t token_expires_ms)
 {
     uint64_t now = loop_now(&session->sim->loop);
+    struct peer *peer = stats_peer(&user->stats, session->peer);
 
     session->user = user;
     session->token_expires_ms = token_expires_ms;
+    if (peer)
+        peer->logins++;
     user->stats.logins++;
     session->sim->totals.logins++;
     window_add(&user->stats.logged_in, now);

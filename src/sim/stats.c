@@ -55,6 +55,7 @@ void stats_clear(struct stats *stats)
 {
     window_clear(&stats->messages);
     window_clear(&stats->logged_in);
+    free(stats->peers);
     *stats = (struct stats){0};
 }
 
@@ -81,6 +82,42 @@ void stats_submitting(struct stats *stats)
         stats->max_submitting = stats->submitting;
 }
 
+struct peer *stats_peer(struct stats *stats, const char *address)
+{
+    struct peer *peers = stats->peers;
+    size_t count = stats->peer_count;
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(peers[i].address, address) == 0)
+            return &peers[i];
+    }
+    if (count == PEERS_MAX)
+        return &peers[PEERS_MAX - 1];
+    peers = realloc(peers, (count + 1) * sizeof(*peers));
+    if (!peers)
+        return NULL;
+    stats->peers = peers;
+    stats->peer_count++;
+    peers[count] = (struct peer){.logins = 0};
+    slice_copy(slice_of(count == PEERS_MAX - 1 ? "others" : address), peers[count].address,
+               PEER_TEXT);
+    return &peers[count];
+}
+
+static json_t *show_peers(const struct stats *stats)
+{
+    json_t *out = json_object();
+
+    for (size_t i = 0; i < stats->peer_count; i++) {
+        const struct peer *peer = &stats->peers[i];
+
+        json_object_set_new(out, peer->address,
+                            json_pack("{s:I, s:I}", "logins", (json_int_t)peer->logins, "messages",
+                                      (json_int_t)peer->messages));
+    }
+    return out;
+}
+
 static json_t *show_verbs(const struct stats *stats)
 {
     json_t *out = json_object();
@@ -95,12 +132,13 @@ static json_t *show_verbs(const struct stats *stats)
 json_t *stats_show(const struct stats *stats)
 {
     return json_pack(
-        "{s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "accepted",
+        "{s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "accepted",
         (json_int_t)stats->accepted, "connections", (int)stats->connections, "max_connections",
         (int)stats->max_connections, "submitting", (int)stats->submitting, "max_submitting",
         (int)stats->max_submitting, "logins", (json_int_t)stats->logins, "login_failures",
         (json_int_t)stats->login_failures, "max_messages_60s", (json_int_t)stats->messages.most,
         "max_logins_60s", (json_int_t)stats->logged_in.most, "refreshes",
         (json_int_t)stats->refreshes, "refresh_errors", (json_int_t)stats->refresh_errors,
-        "protocol_errors", (json_int_t)stats->protocol_errors, "commands", show_verbs(stats));
+        "protocol_errors", (json_int_t)stats->protocol_errors, "commands", show_verbs(stats),
+        "peers", show_peers(stats));
 }

@@ -21,6 +21,15 @@ void window_clear(struct window *window);
 void window_add(struct window *window, uint64_t now_ms);
 size_t window_count(struct window *window, uint64_t now_ms);
 
+#define PEERS_MAX 64
+#define PEER_TEXT 48
+
+/* What came from one client address. */
+struct peer {
+    char address[PEER_TEXT];
+    uint64_t logins, messages;
+};
+
 struct stats {
     uint64_t accepted, logins, login_failures, refreshes, refresh_errors, protocol_errors;
     uint64_t verbs[SMTP_VERBS];
@@ -28,6 +37,8 @@ struct stats {
     unsigned submitting, max_submitting;   /* of these: within a transaction */
     unsigned open;                         /* transactions between MAIL and verdict */
     struct window messages, logged_in;
+    struct peer *peers; /* of users; the last of PEERS_MAX stands for all others */
+    size_t peer_count;
 };
 
 void stats_clear(struct stats *stats);
@@ -35,4 +46,6 @@ void stats_clear(struct stats *stats);
 void stats_reset(struct stats *stats);
 void stats_connected(struct stats *stats);
 void stats_submitting(struct stats *stats);
+/* The counters of an address; NULL when memory is out. */
+struct peer *stats_peer(struct stats *stats, const char *address);
 json_t *stats_show(const struct stats *stats);

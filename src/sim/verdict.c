@@ -70,6 +70,7 @@ static void fill_message(struct session *session, struct message *message)
     struct transaction *tx = &session->tx;
 
     message->user = session->user->email;
+    slice_copy(slice_of(session->peer), message->peer, sizeof(message->peer));
     message->rcpts = tx->rcpts;
     message->size = tx->size;
     message->chunked = tx->chunked;
@@ -94,10 +95,13 @@ static struct message *store(struct session *session)
     struct stats *stats = &session->user->stats;
     struct message *message =
         recorder_add(&sim->recorder, session->tx.envelope, session->tx.envelope_len);
+    struct peer *peer = stats_peer(stats, session->peer);
 
     if (message)
         fill_message(session, message);
     name_file(session, recorder_last(&sim->recorder));
+    if (peer)
+        peer->messages++;
     stats->accepted++;
     sim->totals.accepted++;
     window_add(&stats->messages, loop_now(&sim->loop));

@@ -30,7 +30,7 @@ class SimMessage:
         self.seq, self.user, self.told = record["seq"], record["user"], record["told"]
         self.sender, self.rcpts, self.size = record["from"], record["rcpts"], record["size"]
         self.sha256, self.verb, self.bare = record.get("sha256"), record["by"], record["bare"]
-        self.reply = record["reply"]
+        self.reply, self.peer = record["reply"], record["peer"]
         self.connection, self.number = record["connection"], record["number"]
         self.content = base64.b64decode(record["content"]) if "content" in record else None
 

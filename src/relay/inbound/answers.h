@@ -65,7 +65,7 @@
     X(TOO_MANY_ERRORS, 421, 4, 7, 0, "Too many errors")                                            \
     X(TOO_MANY_IDLE, 421, 4, 7, 0, "Too many commands without mail")                               \
     X(BARE_AGAIN, 421, 4, 5, 2, "Lines must end in CRLF, closing connection")                      \
-    X(LOGIN_CHANGED, 421, 4, 7, 0, "The account was changed, log in again")
+    X(LOGIN_CHANGED, 421, 4, 7, 0, "The account was removed or changed, log in again")
 
 enum answer {
 #define ANSWER_NAME(name, ...) ANSWER_##name,

@@ -142,6 +142,10 @@ static void failure_is_due(struct session *session)
 
 static void succeed(struct session *session)
 {
+    if (atomic_load(&session->auth->found->removed)) {
+        cannot_tell(session, "the account changed meanwhile");
+        return;
+    }
     session->login = session->auth->found;
     session->auth->found = NULL;
     log_event(LOG_INFO, "client_login", log_u("session", session->serial),

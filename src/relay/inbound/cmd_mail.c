@@ -81,32 +81,14 @@ static bool mail_is_allowed(struct session *session, const struct smtp_mail *mai
     return false;
 }
 
-/* False when the account has gone or changed: who may use it, and how, may be
- * different now. One that was only put anew is taken over. */
-static bool login_is_current(struct session *session)
-{
-    struct login *old = session->login, *now;
-    bool same;
-
-    if (!atomic_load(&old->removed))
-        return true;
-    now = directory_find(session->worker->relay->directory, slice_of(old->name));
-    same = now && strcmp(now->id, old->id) == 0 && now->generation == old->generation &&
-           now->has_password == old->has_password;
-    if (same)
-        session->login = now;
-    login_unref(same ? old : now);
-    return same;
-}
-
 void cmd_mail(struct session *session, struct slice rest)
 {
     struct smtp_mail mail;
     struct reason why;
     enum smtp_syntax syntax;
 
-    if (!login_is_current(session)) {
-        session_end_saying(session, ANSWER_LOGIN_CHANGED, END_LOGIN);
+    if (atomic_load(&session->login->removed)) { /* the sweep is on its way */
+        session_end_of_login(session);
         return;
     }
     session->mail_refused = true; /* until it is not */

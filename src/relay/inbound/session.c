@@ -203,6 +203,7 @@ void session_end_saying(struct session *session, enum answer answer, enum sessio
 static void session_free(struct session *session)
 {
     list_remove(&session->worker->sessions, &session->worker_node);
+    stats_sub(&session->worker->stats->client_sessions, 1);
     atomic_fetch_sub(&session->worker->relay->clients, 1);
     client_address_leave(&session->address);
     login_unref(session->login);
@@ -217,10 +218,26 @@ static bool is_idle(const struct session *session)
            session->state != SESSION_DISCARD && session->state != SESSION_ENDED;
 }
 
+static bool is_removed(const struct session *session)
+{
+    return session->login && atomic_load(&session->login->removed);
+}
+
+void session_end_of_login(struct session *session)
+{
+    stats_add(&session->worker->stats->client_ended_total, 1);
+    log_event(LOG_INFO, "client_login_ended", log_u("session", session->serial),
+              log_s("client", session->client), log_s("account", session->login->id),
+              log_s("state", session_state_names[session->state]));
+    session_end_saying(session, ANSWER_LOGIN_CHANGED, END_LOGIN);
+}
+
 void session_leave(struct session *session)
 {
-    if (session->worker->draining && is_idle(session))
+    if (is_idle(session) && session->worker->draining)
         session_end_saying(session, ANSWER_SHUTTING_DOWN, END_DRAIN);
+    else if (is_idle(session) && is_removed(session))
+        session_end_of_login(session); /* behind the verdict that it waited for */
     if (session->state == SESSION_ENDED)
         session_free(session);
     else if (session->timeout_stale)
@@ -446,6 +463,7 @@ void session_accept(struct worker_listener *listener, int fd, const struct net_a
     session->serial = ++worker->session_serial * RELAY_WORKERS_MAX + worker->index;
     list_push_tail(&worker->sessions, &session->worker_node);
     stats_add(&worker->stats->client_connections_total, 1);
+    stats_add(&worker->stats->client_sessions, 1);
     begin(session, fd);
     session_leave(session);
 }
@@ -465,6 +483,20 @@ void session_close_all(struct worker *worker)
         struct session *session = container_of(node, struct session, worker_node);
 
         session_end(session, END_SHUTDOWN);
+        session_leave(session);
+    }
+}
+
+void session_end_removed(struct worker *worker)
+{
+    list_foreach_safe (&worker->sessions, node) {
+        struct session *session = container_of(node, struct session, worker_node);
+
+        /* A message that was handed over gets its verdict first. */
+        if (!is_removed(session) || session->state == SESSION_VERDICT ||
+            session->state == SESSION_ENDED)
+            continue;
+        session_end_of_login(session);
         session_leave(session);
     }
 }

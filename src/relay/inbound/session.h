@@ -12,5 +12,8 @@ void session_accept(struct worker_listener *listener, int fd, const struct net_a
 /* Drain: idle sessions get 421 and end, others at the end of their
  * transaction. */
 void session_drain_all(struct worker *worker);
+/* Ends those whose account was removed or changed: with 421, at once or behind
+ * the verdict of a message that was handed over. */
+void session_end_removed(struct worker *worker);
 /* Ends every session at once. */
 void session_close_all(struct worker *worker);

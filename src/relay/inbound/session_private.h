@@ -127,6 +127,8 @@ void session_violation(struct session *session, const char *kind);
 /* The one way out. Says `answer` first; the conn is given up. */
 void session_end(struct session *session, enum session_end why);
 void session_end_saying(struct session *session, enum answer answer, enum session_end why);
+/* The account has gone or is another. */
+void session_end_of_login(struct session *session);
 /* Ends each callback: frees the session when it has ended. */
 void session_leave(struct session *session);
 

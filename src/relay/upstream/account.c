@@ -5,8 +5,10 @@
 
 #include "base/clock.h"
 #include "relay/upstream/pool.h"
+#include "relay/upstream/probe.h"
 
 #define TOKEN_MARGIN_MS 5000 /* a login takes a moment; less for a token of short life */
+#define LOGIN_WINDOW_MS 60000
 #define REJECTED_FOR_MS (15 * 60 * 1000ull)
 
 static void on_bury(struct timer *timer)
@@ -54,6 +56,7 @@ static void account_free(struct account *account)
     struct account_table *table = account->table;
 
     HASH_DELETE(hh, table->accounts, account);
+    stats_sub(&table->worker->stats->accounts, 1);
     loop_timer_cancel(&table->worker->loop, &account->pump_timer);
     if (list_node_linked(&account->blocked_node))
         list_remove(&table->blocked, &account->blocked_node);
@@ -70,7 +73,8 @@ static void account_free(struct account *account)
 
 void account_maybe_free(struct account *account)
 {
-    if (account->removed && !account->jobs && !pool_connections(account))
+    if (account->removed && !account->jobs && list_empty(&account->probes) &&
+        !pool_connections(account))
         account_free(account);
 }
 
@@ -99,9 +103,11 @@ static struct account *account_new(struct account_table *table, struct slice id)
         list_init(&account->pool[i]);
     list_init(&account->waiting);
     list_init(&account->running);
+    list_init(&account->probes);
     timer_init(&account->pump_timer, on_pump_timer);
     smtp_reply_init(&account->last_failure);
     HASH_ADD_KEYPTR(hh, table->accounts, account->id, strlen(account->id), account);
+    stats_add(&table->worker->stats->accounts, 1);
     return account;
 }
 
@@ -186,6 +192,7 @@ void upstream_remove(struct worker *worker, struct slice id)
     smtp_reply_set(&reply, 451, (struct smtp_enhanced){4, 7, 0}, "the account was removed");
     account->jobs++; /* keeps it while its lists are emptied */
     pool_fail_waiting(account, &reply);
+    probe_fail_all(account, "the account was removed");
     pool_retire(account);
     account->jobs--;
     smtp_reply_clear(&reply);
@@ -212,12 +219,30 @@ void upstream_token(struct worker *worker, const struct ipc_token *token)
     pool_pump(account);
 }
 
+/* A pause ends soon, and its connections serve then. What lasts may be about
+ * the connections themselves: the address they come from, what they logged in
+ * with. */
+bool account_keeps_connections(const struct account *account)
+{
+    return account->state <= ACCOUNT_PARKED ||
+           (account->until_wall_ms && account->until_wall_ms <= clock_wall_ms());
+}
+
 static void set_state(struct account *account, enum account_state state, uint64_t until_wall_ms,
                       struct slice text)
 {
+    bool was_kept = account_keeps_connections(account);
+
     account->state = state;
     account->until_wall_ms = until_wall_ms;
     set_text(&account->state_text, text);
+    if (!account_keeps_connections(account)) {
+        pool_retire(account);
+    } else if (!was_kept) {
+        /* Failures of before say nothing of now. */
+        account->dial_failures = 0;
+        account->dial_not_before = 0;
+    }
     pool_pump(account);
 }
 
@@ -266,7 +291,7 @@ static void observe(struct account *account, enum account_state state, uint64_t 
     tell_broker(account->worker, &message);
 }
 
-static void describe(const struct smtp_reply *reply, char *out, size_t cap)
+void account_describe(const struct smtp_reply *reply, char *out, size_t cap)
 {
     char line[600];
     struct text text;
@@ -291,7 +316,7 @@ void account_apply(struct account *account, const struct verdict *verdict,
         endpoint_demote_bdat(account->endpoint, verdict->rule);
     if (verdict->state == ACCOUNT_ACTIVE)
         return;
-    describe(reply, text, sizeof(text));
+    account_describe(reply, text, sizeof(text));
     log_event(LOG_WARN, "account_observed", log_s("account", account->id),
               log_s("state", account_state_names[verdict->state]), log_s("rule", verdict->rule),
               log_s("reply", text), log_u("for_ms", verdict->for_ms));
@@ -316,7 +341,7 @@ void account_token_refused(struct account *account, uint64_t serial, const struc
     drop_token(account);
     account->rejections++;
     account->token_asked_at = loop_now(&account->worker->loop); /* the rejection asks for one */
-    describe(reply, text, sizeof(text));
+    account_describe(reply, text, sizeof(text));
     message.u.token_rejected = (struct ipc_token_rejected){
         .id = slice_of(account->id), .serial = serial, .text = slice_of(text)};
     tell_broker(account->worker, &message);
@@ -352,7 +377,17 @@ uint64_t account_login_wait(const struct account *account)
         return 0;
     /* The slot to be written next holds the oldest login of the window. */
     oldest = account->login_times[account->login_next];
-    return oldest && oldest + 60000 > now ? oldest + 60000 - now : 0;
+    return oldest && oldest + LOGIN_WINDOW_MS > now ? oldest + LOGIN_WINDOW_MS - now : 0;
+}
+
+uint32_t account_logins(const struct account *account)
+{
+    uint64_t now = loop_now(&account->worker->loop);
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < account->login_slots; i++)
+        count += account->login_times[i] && account->login_times[i] + LOGIN_WINDOW_MS > now;
+    return count;
 }
 
 void account_login_begun(struct account *account)
@@ -381,8 +416,10 @@ void upstream_drain(struct worker *worker)
 {
     struct account *account, *next;
 
-    HASH_ITER (hh, worker->accounts->accounts, account, next)
+    HASH_ITER (hh, worker->accounts->accounts, account, next) {
+        probe_fail_all(account, "the relay is shutting down");
         pool_close_idle(account);
+    }
 }
 
 size_t upstream_busy(const struct worker *worker)
@@ -397,6 +434,7 @@ void upstream_free(struct account_table *table)
     HASH_ITER (hh, table->accounts, account, next) {
         account->removed = true;
         account->jobs++;
+        probe_fail_all(account, "the relay is shutting down");
         for (size_t i = 0; i < POOL_LISTS; i++) {
             struct list_node *node;
 

@@ -53,6 +53,11 @@ struct account {
     struct smtp_reply last_failure; /* what waiting jobs are told */
     uint64_t *login_times;          /* ring: the last logins_per_minute logins */
     uint32_t login_slots, login_next;
+    /* For administrators. */
+    struct list probes;          /* probe.node */
+    bool checking;               /* an idle connection is asked for a sign of life */
+    uint64_t messages[OUTCOMES]; /* by what became of them */
+    uint64_t last_delivery_wall_ms;
 };
 
 struct account_table {
@@ -73,8 +78,12 @@ void account_maybe_free(struct account *account);
 
 /* May it send now? If not, *out is what the client is told. */
 bool account_may_send(struct account *account, struct smtp_reply *out);
+/* Or are they closed, as the account cannot send until somebody has mended it? */
+bool account_keeps_connections(const struct account *account);
 bool account_token_valid(const struct account *account);
 
+/* Code, enhanced code and text in one line. */
+void account_describe(const struct smtp_reply *reply, char *out, size_t cap);
 /* What a reply says of the account as a whole: state, pause, BDAT. */
 void account_apply(struct account *account, const struct verdict *verdict,
                    const struct smtp_reply *reply);
@@ -85,3 +94,4 @@ void account_token_refused(struct account *account, uint64_t serial, const struc
 /* Milliseconds until another login is within logins_per_minute; 0: now. */
 uint64_t account_login_wait(const struct account *account);
 void account_login_begun(struct account *account);
+uint32_t account_logins(const struct account *account); /* within the last minute */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "relay/upstream/pool.h"
+#include "relay/upstream/probe.h"
 #include "relay/upstream/tx.h"
 
 #define QUIT_MS 2000
@@ -25,16 +26,33 @@ static enum pool_list list_of(enum client_state state)
     return state == CLIENT_QUITTING ? POOL_DRAINING : POOL_BUSY;
 }
 
-/* The one mover: state and list never disagree. */
+static uint64_t *gauge_of(const struct client *client, enum client_state state)
+{
+    struct stats *stats = client->account->worker->stats;
+    uint64_t *const gauges[POOL_LISTS] = {
+        [POOL_DIALING] = &stats->upstream_dialing,
+        [POOL_IDLE] = &stats->upstream_idle,
+        [POOL_BUSY] = &stats->upstream_busy,
+        [POOL_DRAINING] = &stats->upstream_draining,
+    };
+
+    return gauges[list_of(state)];
+}
+
+/* The one mover: state, list and gauge never disagree. */
 void client_set_state(struct client *client, enum client_state state)
 {
     struct account *account = client->account;
 
-    if (list_node_linked(&client->pool_node))
+    if (list_node_linked(&client->pool_node)) {
         list_remove(&account->pool[list_of(client->state)], &client->pool_node);
+        stats_sub(gauge_of(client, client->state), 1);
+    }
     client->state = state;
-    if (state != CLIENT_GONE)
+    if (state != CLIENT_GONE) {
         list_push_head(&account->pool[list_of(state)], &client->pool_node);
+        stats_add(gauge_of(client, state), 1);
+    }
 }
 
 void client_bury(struct account_table *table)
@@ -68,6 +86,13 @@ static bool write_line(struct client *client, const char *line)
     return client_write(client, command, (size_t)len);
 }
 
+static void end_check(struct client *client)
+{
+    if (client->checked)
+        client->account->checking = false;
+    client->checked = false;
+}
+
 /* Everything that holds the connection lets go. Its memory stays until the
  * loop's next turn, because callbacks under way may still look at it. */
 static void let_go(struct client *client)
@@ -82,6 +107,7 @@ static void let_go(struct client *client)
      * would be one more than it allows. */
     conn_abort(&client->conn);
     smtp_reply_parser_clear(&client->parser);
+    end_check(client);
     client_set_state(client, CLIENT_GONE);
     list_push_tail(&table->gone, &client->pool_node);
     loop_timer_set(&table->worker->loop, &table->bury, 0);
@@ -128,8 +154,9 @@ void client_quit(struct client *client, const char *why)
     }
 }
 
-static void fail_with(struct client *client, enum phase phase, const struct verdict *verdict,
-                      const struct smtp_reply *reply)
+/* `code` 0: the reply is not the provider's. */
+static void fail_with(struct client *client, enum phase phase, unsigned code,
+                      const struct verdict *verdict, const struct smtp_reply *reply)
 {
     struct account *account = client->account;
     char line[400];
@@ -141,7 +168,7 @@ static void fail_with(struct client *client, enum phase phase, const struct verd
               log_s("phase", phase_names[phase]), log_u("code", reply->code), log_s("reason", line),
               log_s("rule", verdict->rule));
     let_go(client);
-    pool_client_failed(client, verdict, reply);
+    pool_client_failed(client, phase, code, verdict, reply);
 }
 
 void client_fail(struct client *client, enum phase phase, struct smtp_reply *reply)
@@ -164,7 +191,7 @@ void client_fail(struct client *client, enum phase phase, struct smtp_reply *rep
                                    .code = 451,
                                    .enhanced = {4, 4, 0},
                                    .close = true};
-    fail_with(client, phase, &verdict, reply);
+    fail_with(client, phase, (unsigned)reply->code, &verdict, reply);
 }
 
 /* No reply of the provider, so nothing that it says of the account: whatever
@@ -180,7 +207,7 @@ void client_fail_text(struct client *client, enum phase phase, const char *text)
 
     smtp_reply_init(&reply);
     smtp_reply_set(&reply, 451, (struct smtp_enhanced){4, 4, 1}, text);
-    fail_with(client, phase, &lost, &reply);
+    fail_with(client, phase, 0, &lost, &reply);
     smtp_reply_clear(&reply);
 }
 
@@ -199,7 +226,8 @@ bool client_fits(const struct client *client)
     const struct account *account = client->account;
     uint64_t now = loop_now(&account->worker->loop);
 
-    return !account->removed && client->generation == account->generation &&
+    return !account->removed && account_keeps_connections(account) &&
+           client->generation == account->generation &&
            client->token_expires_wall_ms > clock_wall_ms() + token_spare(client) &&
            now - client->born_ms < account->max_age_ms &&
            now - client->used_ms < account->idle_ms &&
@@ -249,6 +277,7 @@ void client_logged_in(struct client *client)
               log_b("tls_resumed", client->resumed),
               log_b("chunking", client->caps.caps & SMTP_CAP_CHUNKING),
               log_b("pipelining", client->caps.caps & SMTP_CAP_PIPELINING));
+    probe_logged_in(account);
     become_idle(client);
 }
 
@@ -260,6 +289,13 @@ void client_lend(struct client *client, struct upstream_tx *tx)
     client_set_state(client, CLIENT_BUSY);
 }
 
+static void send_reset(struct client *client)
+{
+    client_set_state(client, CLIENT_RESETTING);
+    client_set_timeout(client, worker_conf(client->account->worker)->upstream_command_ms);
+    write_line(client, "RSET");
+}
+
 void client_release(struct client *client, bool reset)
 {
     client->tx = NULL;
@@ -268,13 +304,17 @@ void client_release(struct client *client, bool reset)
         close_and_make_room(client, "an answer without a command");
         return;
     }
-    if (!reset) {
+    if (reset)
+        send_reset(client);
+    else
         become_idle(client);
-        return;
-    }
-    client_set_state(client, CLIENT_RESETTING);
-    client_set_timeout(client, worker_conf(client->account->worker)->upstream_command_ms);
-    write_line(client, "RSET");
+}
+
+void client_check(struct client *client)
+{
+    assert(client->state == CLIENT_IDLE && !client->account->checking);
+    client->checked = client->account->checking = true;
+    send_reset(client);
 }
 
 /* --- set-up, a function per step --------------------------------------- */
@@ -366,12 +406,17 @@ static void on_ehlo_tls(struct client *client, struct smtp_reply *reply)
 
 static void on_reset(struct client *client, struct smtp_reply *reply)
 {
-    if (client->more_input)
-        close_and_make_room(client, "an answer without a command");
-    else if (reply->code == 250)
-        become_idle(client);
-    else
-        client_quit(client, "RSET refused");
+    bool checked = client->checked;
+
+    end_check(client);
+    if (client->more_input || reply->code != 250) {
+        close_and_make_room(client,
+                            client->more_input ? "an answer without a command" : "RSET refused");
+        return;
+    }
+    if (checked)
+        probe_logged_in(client->account);
+    become_idle(client);
 }
 
 /* Something said without being asked: a goodbye, usually. */

@@ -55,6 +55,7 @@ struct client {
     bool resumed;
     bool failing_status; /* the 334's JSON status was not about the token */
     bool token_sent;
+    bool checked;           /* RSET is a probe's */
     bool more_input;        /* behind the reply being handled, something has come already */
     struct upstream_tx *tx; /* while busy */
 };
@@ -72,6 +73,9 @@ void client_lend(struct client *client, struct upstream_tx *tx);
 /* The transaction is over and in step: back to the pool, after RSET if it did
  * not end in success. */
 void client_release(struct client *client, bool reset);
+/* For a probe: asks an idle connection for a sign of life; account->checking
+ * until then. */
+void client_check(struct client *client);
 /* QUIT, then close. */
 void client_quit(struct client *client, const char *why);
 /* Closes at once. */

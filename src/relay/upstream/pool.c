@@ -1,6 +1,7 @@
 #include "relay/upstream/pool.h"
 
 #include "base/clock.h"
+#include "relay/upstream/probe.h"
 
 /* After so many failures in a row the waiting jobs are told, and new ones are
  * told at once until the pause is over: a provider that is down costs each
@@ -34,6 +35,13 @@ void pool_wait(struct account *account, struct upstream_tx *tx, bool at_head)
         list_push_head(&account->waiting, &tx->wait_node);
     else
         list_push_tail(&account->waiting, &tx->wait_node);
+    stats_add(&account->worker->stats->messages_waiting, 1);
+}
+
+void pool_leave(struct account *account, struct upstream_tx *tx)
+{
+    list_remove(&account->waiting, &tx->wait_node);
+    stats_sub(&account->worker->stats->messages_waiting, 1);
 }
 
 void pool_fail_waiting(struct account *account, const struct smtp_reply *reply)
@@ -47,7 +55,7 @@ void pool_fail_waiting(struct account *account, const struct smtp_reply *reply)
 
 /* The newest idle connection that is still good; others met on the way are
  * closed. */
-static struct client *take_idle(struct account *account, bool fresh)
+struct client *pool_take_idle(struct account *account, bool fresh)
 {
     struct list_node *node;
 
@@ -106,7 +114,7 @@ static struct upstream_tx *first_undemanding(const struct account *account)
 }
 
 /* How long until a connection may be begun; 0: now. */
-static uint64_t dial_wait(const struct account *account)
+uint64_t pool_dial_wait(const struct account *account)
 {
     uint64_t now = loop_now(&worker_of(account)->loop), login = account_login_wait(account);
     uint64_t dial = account->dial_not_before > now ? account->dial_not_before - now : 0;
@@ -116,7 +124,37 @@ static uint64_t dial_wait(const struct account *account)
 
 static bool may_dial(const struct account *account)
 {
-    return account_token_valid(account) && !dial_wait(account);
+    return account_token_valid(account) && !pool_dial_wait(account);
+}
+
+/* Which limit it was, and when there is room again where that is known. */
+static void say_busy(const struct account *account, struct smtp_reply *reply)
+{
+    uint64_t login = account_login_wait(account);
+    char line[200];
+    struct text text;
+
+    text_init(&text, line, sizeof(line));
+    if (login)
+        text_addf(&text,
+                  "account busy: its logins at the provider are limited to %u a minute; "
+                  "room in %llu s",
+                  account->login_slots, (unsigned long long)(login + 999) / 1000);
+    else
+        text_addf(&text, "account busy: all its connections are at work (limit %u)",
+                  account->max_connections);
+    smtp_reply_set(reply, 451, (struct smtp_enhanced){4, 4, 5}, line);
+}
+
+void pool_say_why(const struct account *account, struct smtp_reply *reply)
+{
+    if (account->last_failure.code && account->dial_failures)
+        smtp_reply_copy(reply, &account->last_failure);
+    else if (!account_token_valid(account) && !pool_connections(account))
+        smtp_reply_set(reply, 454, (struct smtp_enhanced){4, 7, 0},
+                       "no access token for this account yet");
+    else
+        say_busy(account, reply); /* 4.4.5, as the original */
 }
 
 static bool lend_one(struct account *account)
@@ -127,22 +165,22 @@ static bool lend_one(struct account *account)
 
     if (!may_run_another(account))
         return false;
-    client = take_idle(account, tx->needs_fresh);
+    client = pool_take_idle(account, tx->needs_fresh);
     if (!client && tx->needs_fresh && (account->pool[POOL_DIALING].count || !may_dial(account))) {
         /* While it waits for its fresh connection, others use the old ones; not
          * when one of those must go to make room. */
         tx = first_undemanding(account);
-        client = tx ? take_idle(account, false) : NULL;
+        client = tx ? pool_take_idle(account, false) : NULL;
     }
     if (!client)
         return false;
-    list_remove(&account->waiting, &tx->wait_node);
+    pool_leave(account, tx);
     tx_start(tx, client);
     return true;
 }
 
 /* The nearest wish counts. */
-static void pump_later(struct account *account, uint64_t ms)
+void pool_pump_later(struct account *account, uint64_t ms)
 {
     struct loop *loop = &worker_of(account)->loop;
 
@@ -150,7 +188,7 @@ static void pump_later(struct account *account, uint64_t ms)
         loop_timer_set(loop, &account->pump_timer, ms);
 }
 
-static void ask_for_token(struct account *account)
+void pool_ask_for_token(struct account *account)
 {
     struct ipc_message message = {.type = IPC_TOKEN_WANTED,
                                   .u.token_wanted = {.id = slice_of(account->id)}};
@@ -160,7 +198,7 @@ static void ask_for_token(struct account *account)
         return;
     account->token_asked_at = now;
     tell_broker(worker_of(account), &message);
-    pump_later(account, ASK_AGAIN_MS);
+    pool_pump_later(account, ASK_AGAIN_MS);
 }
 
 /* Makes room for a fresh connection where the head of the line needs one and
@@ -181,17 +219,17 @@ static void dial_more(struct account *account)
         make_room(account);
     while (account->pool[POOL_DIALING].count < account->waiting.count &&
            pool_connections(account) < account->max_connections) {
-        uint64_t wait = dial_wait(account);
+        uint64_t wait = pool_dial_wait(account);
 
         /* A failing provider gets one attempt at a time. */
         if (account->dial_failures && account->pool[POOL_DIALING].count)
             return;
         if (!account_token_valid(account)) {
-            ask_for_token(account);
+            pool_ask_for_token(account);
             return;
         }
         if (wait) {
-            pump_later(account, wait);
+            pool_pump_later(account, wait);
             return;
         }
         account_login_begun(account);
@@ -216,7 +254,12 @@ static void lend_all(struct account *account)
         ;
 }
 
-static void pump(struct account *account)
+static bool is_wanted(const struct account *account)
+{
+    return !list_empty(&account->waiting) || !list_empty(&account->probes);
+}
+
+static void pump_mail(struct account *account)
 {
     struct smtp_reply reply;
 
@@ -232,9 +275,18 @@ static void pump(struct account *account)
     smtp_reply_clear(&reply);
 }
 
+/* A probe first: it is one command on one connection, and mail that never
+ * ends would leave it none. */
+static void pump(struct account *account)
+{
+    probe_pump(account);
+    if (!list_empty(&account->waiting))
+        pump_mail(account);
+}
+
 void pool_pump(struct account *account)
 {
-    if (list_empty(&account->waiting))
+    if (!is_wanted(account))
         return;
     if (account->pumping) {
         account->pump_again = true; /* from a callback of the pump itself */
@@ -245,7 +297,7 @@ void pool_pump(struct account *account)
     do {
         account->pump_again = false;
         pump(account);
-    } while (account->pump_again && !list_empty(&account->waiting));
+    } while (account->pump_again && is_wanted(account));
     account->jobs--;
     account->pumping = false;
     account_maybe_free(account);
@@ -270,10 +322,10 @@ void pool_room(struct account *account)
     account->jobs++;
     pool_serve_blocked(account->table);
     account->jobs--;
-    if (list_empty(&account->waiting))
-        account_maybe_free(account);
-    else
+    if (is_wanted(account))
         pool_pump(account);
+    else
+        account_maybe_free(account);
 }
 
 void pool_client_ready(struct client *client)
@@ -307,8 +359,8 @@ static void count_attempt(struct account *account)
         container_of(node, struct upstream_tx, wait_node)->job->attempts++;
 }
 
-void pool_client_failed(struct client *client, const struct verdict *verdict,
-                        const struct smtp_reply *reply)
+void pool_client_failed(struct client *client, enum phase phase, unsigned code,
+                        const struct verdict *verdict, const struct smtp_reply *reply)
 {
     struct account *account = client->account;
     uint64_t now = loop_now(&worker_of(account)->loop);
@@ -329,11 +381,13 @@ void pool_client_failed(struct client *client, const struct verdict *verdict,
             !account->pool[POOL_BUSY].count)
             pool_fail_waiting(account, &account->last_failure);
     }
+    probe_failed(account, phase, code, verdict, reply);
     account->jobs--;
     pool_room(account);
 }
 
-/* A login under way must not end at the old server with the new token. */
+/* A login under way must not end at the old server with the new token, nor one
+ * go on from an address that the account may not use. */
 static void stop_outdated_dials(struct account *account)
 {
     struct list *dialing = &account->pool[POOL_DIALING];
@@ -341,7 +395,8 @@ static void stop_outdated_dials(struct account *account)
     list_foreach_safe (dialing, node) {
         struct client *client = container_of(node, struct client, pool_node);
 
-        if (account->removed || client->generation != account->generation)
+        if (account->removed || client->generation != account->generation ||
+            !account_keeps_connections(account))
             client_close(client, "the account has changed");
     }
 }
@@ -382,6 +437,8 @@ void upstream_submit(struct job *job)
         tx = tx_new(account, job);
     if (!tx) {
         job->outcome = OUTCOME_DEFERRED;
+        if (account)
+            account->messages[OUTCOME_DEFERRED]++;
         smtp_reply_set(&job->reply, 451, (struct smtp_enhanced){4, 3, 2},
                        account ? "too many messages wait for this account"
                                : "the account was removed");

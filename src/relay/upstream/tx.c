@@ -16,25 +16,6 @@ const struct conf *tx_conf(const struct upstream_tx *tx)
     return worker_conf(tx->account->worker);
 }
 
-/* Which limit it was, and when there is room again where that is known. */
-static void say_busy(const struct account *account, struct smtp_reply *reply)
-{
-    uint64_t login = account_login_wait(account);
-    char line[200];
-    struct text text;
-
-    text_init(&text, line, sizeof(line));
-    if (login)
-        text_addf(&text,
-                  "account busy: its logins at the provider are limited to %u a minute; "
-                  "room in %llu s",
-                  account->login_slots, (unsigned long long)(login + 999) / 1000);
-    else
-        text_addf(&text, "account busy: all its connections are at work (limit %u)",
-                  account->max_connections);
-    smtp_reply_set(reply, 451, (struct smtp_enhanced){4, 4, 5}, line);
-}
-
 static void on_wait_timeout(struct timer *timer)
 {
     struct upstream_tx *tx = container_of(timer, struct upstream_tx, wait_timer);
@@ -43,13 +24,7 @@ static void on_wait_timeout(struct timer *timer)
 
     account->jobs++;
     smtp_reply_init(&reply);
-    if (account->last_failure.code && account->dial_failures)
-        smtp_reply_copy(&reply, &account->last_failure);
-    else if (!account_token_valid(account) && !pool_connections(account))
-        smtp_reply_set(&reply, 454, (struct smtp_enhanced){4, 7, 0},
-                       "no access token for this account yet");
-    else
-        say_busy(account, &reply); /* 4.4.5, as the original */
+    pool_say_why(account, &reply);
     tx_fail_waiting(tx, &reply);
     smtp_reply_clear(&reply);
     account->jobs--;
@@ -82,10 +57,11 @@ void tx_leave_lists(struct upstream_tx *tx)
     if (!list_node_linked(&tx->wait_node))
         return;
     if (tx->state == TX_WAITING) {
-        list_remove(&account->waiting, &tx->wait_node);
+        pool_leave(account, tx);
     } else {
         list_remove(&account->running, &tx->wait_node);
         account->table->running--;
+        stats_sub(&account->worker->stats->messages_running, 1);
     }
 }
 
@@ -125,6 +101,9 @@ void tx_finish(struct upstream_tx *tx, enum job_outcome outcome, struct smtp_rep
 
     note_times(tx);
     job->outcome = outcome;
+    account->messages[outcome]++;
+    if (outcome == OUTCOME_DELIVERED)
+        account->last_delivery_wall_ms = clock_wall_ms();
     if (client_reply)
         smtp_reply_move(&job->reply, client_reply);
     tx_free(tx);

@@ -245,6 +245,7 @@ static void begin_running(struct upstream_tx *tx, struct client *client)
     loop_timer_cancel(&account->worker->loop, &tx->wait_timer);
     list_push_tail(&account->running, &tx->wait_node);
     account->table->running++;
+    stats_add(&account->worker->stats->messages_running, 1);
     tx->client = client;
     tx->state = TX_ENVELOPE;
     tx->started_us = clock_us();

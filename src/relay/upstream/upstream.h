@@ -16,6 +16,9 @@ void upstream_remove(struct worker *worker, struct slice id);
 void upstream_token(struct worker *worker, const struct ipc_token *token);
 void upstream_state(struct worker *worker, const struct ipc_state *state);
 
+/* Logs in for an administrator; IPC_PROBE_DONE follows. */
+void upstream_probe(struct worker *worker, const struct ipc_probe *ask);
+
 /* A job from its origin; see job.h. */
 void upstream_submit(struct job *job);
 void upstream_cancel(struct job *job);

@@ -229,6 +229,76 @@ static void options_are_listed(void **state)
     assert_true(listing.ranges && listing.outlook);
 }
 
+/* --- origins ----------------------------------------------------------------- */
+
+struct wanted_origin {
+    const char *name, *value, *fallback;
+    enum conf_origin_kind kind;
+    unsigned line;
+    size_t seen;
+};
+
+static struct wanted_origin origins[] = {
+    {"backlog", "1024", "1024", CONF_DEFAULT, 0, 0},
+    {"hostname", "a.example", "", CONF_FILE, 1, 0},
+    {"upstream.queue_wait", "20s", "30s", CONF_FILE, 4, 0},
+    {"log.level", "debug", "info", CONF_FLAG, 0, 0},
+    {"workers", "3", "0", CONF_ENVIRONMENT, 0, 0},
+    {"listeners", "127.0.0.1:26 none", "127.0.0.1:2525 none", CONF_FILE, 14, 0},
+    /* From oauth.refresh_ahead, from "default", its own, and built in. */
+    {"providers.gmail.refresh_ahead", "7m", "10m", CONF_FILE, 6, 0},
+    {"providers.mine.max_connections", "4", "10", CONF_FILE, 9, 0},
+    {"providers.mine.refresh_ahead", "2m", "10m", CONF_FILE, 11, 0},
+    {"providers.outlook.max_connections", "2", "3", CONF_FILE, 13, 0},
+    {"providers.outlook.token_url", "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+     "https://login.microsoftonline.com/common/oauth2/v2.0/token", CONF_DEFAULT, 0, 0},
+};
+
+static void see_value(const struct conf_value_info *info, void *arg)
+{
+    ++*(size_t *)arg;
+    for (size_t i = 0; i < COUNT_OF(origins); i++) {
+        struct wanted_origin *wanted = &origins[i];
+
+        if (strcmp(wanted->name, info->name) != 0)
+            continue;
+        check_text(info->name, slice_of(info->value), wanted->value);
+        check_text(info->name, slice_of(info->default_text), wanted->fallback);
+        check_num(info->name, info->origin.kind, wanted->kind);
+        check_num(info->name, info->origin.line, wanted->line);
+        wanted->seen++;
+    }
+}
+
+static void values_tell_their_origin(void **state)
+{
+    struct conf *conf = parse_ok("hostname: a.example\n"
+                                 "log: {level: warn}\n"
+                                 "upstream:\n"
+                                 "  queue_wait: 20s\n"
+                                 "oauth:\n"
+                                 "  refresh_ahead: 7m\n"
+                                 "providers:\n"
+                                 "  default:\n"
+                                 "    max_connections: 4\n"
+                                 "  mine:\n"
+                                 "    refresh_ahead: 2m\n"
+                                 "  outlook:\n"
+                                 "    max_connections: 2\n"
+                                 "listeners: [\"127.0.0.1:26\"]\n",
+                                 NULL);
+    size_t count = 0;
+
+    (void)state;
+    assert_true(conf_set(conf, "log.level", "debug", NULL));
+    assert_true(conf_set_from(conf, "workers", "3", CONF_ENVIRONMENT, NULL));
+    assert_true(conf_values(conf, see_value, &count));
+    assert_int_equal(count, option_row_count + 4 * provider_row_count);
+    for (size_t i = 0; i < COUNT_OF(origins); i++)
+        check_num(origins[i].name, (long long)origins[i].seen, 1);
+    conf_free(conf);
+}
+
 /* --- the whole ------------------------------------------------------------- */
 
 struct check_row {
@@ -252,7 +322,11 @@ static const struct check_row checks[] = {
     {"ca_file: /nonexistent/a\n", "ca_file: /nonexistent/a: No such", NULL},
     {"spill: {dir: /nonexistent}\n", "spill.dir: /nonexistent: No such", NULL},
     {"spill: {dir: /dev/null}\n", "spill.dir: /dev/null is not a directory", NULL},
-    {"admin: {host: 0.0.0.0}\n", NULL, "admin.host: 0.0.0.0"},
+    {"admin: {host: 0.0.0.0}\n", "admin.host: 0.0.0.0 has TLS, which needs tls.cert", NULL},
+    {"admin: {host: 0.0.0.0, tls: off}\n", "admin.host: 0.0.0.0 can be reached", NULL},
+    {"admin: {host: 0.0.0.0}\ntls: {certificate: /dev/null, key: /dev/null}\n", NULL, NULL},
+    {"admin: {tls: on}\n", "admin.host: 127.0.0.1 has TLS, which needs tls.cert", NULL},
+    {"admin: {host: unix:/run/x, tls: on}\n", NULL, NULL},
     {"admin: {host: 0.0.0.0, port: 0}\n", NULL, NULL},
     {"admin: {host: \"::1\"}\n", NULL, NULL},
     {"admin: {host: unix:/run/x}\n", NULL, NULL},
@@ -294,6 +368,7 @@ int main(void)
         cmocka_unit_test(providers_need_no_restart),
         cmocka_unit_test(options_are_set_by_name),
         cmocka_unit_test(options_are_listed),
+        cmocka_unit_test(values_tell_their_origin),
         cmocka_unit_test(the_whole_is_checked),
     };
 

@@ -5,7 +5,7 @@
 #include "ipc/ipc.h"
 
 #define FIRST_TYPE IPC_CONFIG
-#define LAST_TYPE IPC_DRAINED
+#define LAST_TYPE IPC_PROBE_DONE
 
 /* One message of each type, all fields different from zero. */
 static const struct ipc_message samples[] = {
@@ -38,6 +38,9 @@ static const struct ipc_message samples[] = {
     {IPC_PASSWORD_DONE, {.password_done = {9, 2, 11}}},
     {IPC_RESOLVE_DONE, {.resolve_done = {9, SLICE("192.0.2.1:25 [::1]:25"), 60000, SLICE("no")}}},
     {IPC_DRAIN, {.empty = {0}}},
+    {IPC_SNAPSHOT, {.snapshot = {9, SLICE("id"), SLICE("before"), 1000}}},
+    {IPC_PROBE, {.probe = {9, SLICE("id")}}},
+    {IPC_LOG_LEVEL, {.log_level = {4}}},
     {IPC_READY, {.empty = {0}}},
     {IPC_LOOKUP, {.lookup = {9, SLICE("a@b")}}},
     {IPC_PASSWORD, {.password = {9, SLICE("id"), SLICE("pa\0ss")}}},
@@ -46,6 +49,29 @@ static const struct ipc_message samples[] = {
     {IPC_TOKEN_REJECTED, {.token_rejected = {SLICE("id"), 4, SLICE("535 5.7.8 no")}}},
     {IPC_OBSERVED, {.observed = {SLICE("id"), 3, ACCOUNT_PARKED, 60000, SLICE("550 5.4.5")}}},
     {IPC_DRAINED, {.empty = {0}}},
+    {IPC_POOL,
+     {.pool = {.request = 9,
+               .id = SLICE("id"),
+               .endpoint = SLICE("smtp.gmail.com:465"),
+               .dialing = 1,
+               .idle = 2,
+               .busy = 3,
+               .draining = 4,
+               .waiting = 5,
+               .running = 6,
+               .max_connections = 7,
+               .max_concurrent = 8,
+               .dial_failures = 9,
+               .logins = 10,
+               .max_logins = UINT32_MAX,
+               .login_wait_ms = 12,
+               .delivered = 13,
+               .rejected = 14,
+               .deferred = 15,
+               .unknown = UINT64_MAX,
+               .last_delivery_wall_ms = 1700000000000}}},
+    {IPC_SNAPSHOT_DONE, {.snapshot_done = {9, 1}}},
+    {IPC_PROBE_DONE, {.probe_done = {9, 1, 535, SLICE("auth"), SLICE("5.7.8 no")}}},
 };
 
 static unsigned char *encode(const struct ipc_message *message, size_t *len)
@@ -245,6 +271,10 @@ static void test_text_limits(void **state)
         {"ca", IPC_CONFIG, offsetof(struct ipc_config, ca_pem), 2u << 20},
         {"rejected", IPC_TOKEN_REJECTED, offsetof(struct ipc_token_rejected, text), IPC_TEXT_MAX},
         {"observed", IPC_OBSERVED, offsetof(struct ipc_observed, text), IPC_TEXT_MAX},
+        {"after", IPC_SNAPSHOT, offsetof(struct ipc_snapshot, after), IPC_ID_MAX},
+        {"pool", IPC_POOL, offsetof(struct ipc_pool, endpoint), IPC_ENDPOINT_MAX},
+        {"probed", IPC_PROBE_DONE, offsetof(struct ipc_probe_done, text), IPC_TEXT_MAX},
+        {"step", IPC_PROBE_DONE, offsetof(struct ipc_probe_done, step), 32},
         {"addresses", IPC_RESOLVE_DONE, offsetof(struct ipc_resolve_done, addresses), 1024},
     };
 

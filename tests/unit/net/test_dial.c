@@ -234,6 +234,12 @@ static void test_source_address(void **state)
     start(&other, 1, &source, 1000);
     run(1);
     assert_int_equal(done_fd, -1);
+    assert_non_null(strstr(done_why, "from 127.0.0.9 to [::1]:25"));
+    source = address_of("192.0.2.1:0");
+    start(&address, 1, &source, 1000);
+    run(1);
+    assert_int_equal(done_fd, -1);
+    assert_non_null(strstr(done_why, "from 192.0.2.1 to 127.0.0.1:"));
     close(at);
 }
 

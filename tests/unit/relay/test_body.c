@@ -188,7 +188,7 @@ static int set_up(void **state)
     chunk_pool_init(&worker.loop.chunks, 4);
     worker.relay = &relay;
     worker.settings = &settings;
-    worker.stats = &area.block[0];
+    worker.stats = &area.blocks[0];
     return 0;
 }
 

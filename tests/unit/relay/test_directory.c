@@ -22,7 +22,7 @@ static void put(const char *id, const char *login, uint64_t generation)
 {
     struct ipc_account message = account(id, login, generation);
 
-    assert_true(directory_put(directory, &message));
+    directory_put(directory, &message);
 }
 
 static void set_state(const char *id, uint64_t generation, enum account_state state, uint64_t until)
@@ -83,6 +83,39 @@ static void test_replaced(void **state)
     check_found("new@x", NULL);
     directory_remove(directory, SLICE("2"));
     check_found("two@x", "1");
+}
+
+/* Who has to be told is whoever holds a login that is no longer right. */
+static void test_same_account_again(void **state)
+{
+    struct ipc_account same = account("1", "One@x", 1), other;
+    struct login *held;
+
+    (void)state;
+    assert_false(directory_put(directory, &same));
+    held = directory_find(directory, SLICE("one@x"));
+    login_remember_password(directory, held, SLICE("p"));
+    same.max_connections = 9; /* no matter of clients */
+    assert_false(directory_put(directory, &same));
+    assert_false(atomic_load(&held->removed));
+    login_unref(held);
+    held = directory_find(directory, SLICE("one@x"));
+    assert_true(login_password_remembered(directory, held, SLICE("p")));
+    other = same;
+    other.has_password = 0;
+    assert_true(directory_put(directory, &other));
+    assert_true(atomic_load(&held->removed));
+    assert_false(directory_put(directory, &same)); /* nobody holds the last one */
+    login_unref(held);
+    held = directory_find(directory, SLICE("one@x"));
+    other = account("2", "ONE@x", 1);
+    assert_true(directory_put(directory, &other)); /* the same name is another account's */
+    assert_true(atomic_load(&held->removed));
+    login_unref(held);
+    held = directory_find(directory, SLICE("one@x"));
+    assert_true(directory_remove(directory, SLICE("2")));
+    assert_false(directory_remove(directory, SLICE("2")));
+    login_unref(held);
 }
 
 static void test_long_name(void **state)
@@ -220,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_find),
         TEST(test_replaced),
+        TEST(test_same_account_again),
         TEST(test_long_name),
         TEST(test_states),
         TEST(test_remembered_password),

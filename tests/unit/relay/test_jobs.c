@@ -10,6 +10,7 @@
 #define GO_AHEAD "354 End data with <CR><LF>.<CR><LF>\r\n"
 #define TAKEN "250-2.0.0 taken\r\n250 2.0.0 id 7\r\n"
 #define NO_RCPTS "554 5.5.1 No valid recipients\r\n"
+#define LOGIN_ENDED "421 4.7.0 The account was removed or changed, log in again\r\n"
 #define SHUTTING_DOWN "421 4.3.2 Service is shutting down, try again\r\n"
 
 static struct client client;
@@ -257,19 +258,97 @@ static void test_account_put_anew(void **state)
         EXPECT(&client, "MAIL FROM:<a@x>\r\nRSET\r\n", SENDER_OK OK);
     }
     directory_remove(world.relay.directory, SLICE("open@x"));
-    EXPECT(&client, "MAIL FROM:<a@x>\r\n", "421 4.7.0 The account was changed, log in again\r\n");
+    EXPECT(&client, "MAIL FROM:<a@x>\r\n", LOGIN_ENDED);
     client_expect_eof(&client, "removed account");
 }
 
-static void test_changed_account(void **state)
+static void sweep(void)
+{
+    session_end_removed(&world.worker);
+    world_settle();
+}
+
+/* Whatever it is doing, but for a message that its owner has already. */
+static void test_account_changes(void **state)
+{
+    static const struct {
+        const char *name;
+        struct slice sent;
+        const char *reply;
+    } rows[] = {
+        {"idle", SLICE(""), ""},
+        {"behind MAIL", SLICE("MAIL FROM:<a@x>\r\n"), SENDER_OK},
+        {"half a line", SLICE("MAIL FR"), ""},
+        {"in DATA", SLICE("MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nDATA\r\n"),
+         SENDER_OK RCPT_OK GO_AHEAD},
+        {"in a chunk", SLICE("MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\nBDAT 9 LAST\r\nabc"),
+         SENDER_OK RCPT_OK},
+        {"in a refused chunk", SLICE("BDAT 9\r\nabc"), ""},
+    };
+
+    (void)state;
+    client_close(&client);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        client_begin(&client, AFTER_LOGIN);
+        client_expect(&client, rows[i].name, rows[i].sent, rows[i].reply);
+        sweep(); /* nothing of it concerns this account yet */
+        client_expect(&client, rows[i].name, SLICE(""), "");
+        world_set_account("open@x", false, 10 + i);
+        sweep();
+        client_expect(&client, rows[i].name, SLICE(""), LOGIN_ENDED);
+        client_expect_eof(&client, rows[i].name);
+        client_close(&client);
+    }
+    check_num("ended", (long long)stats()->client_ended_total, COUNT_OF(rows));
+    check_num("delivered", world.delivered, 0);
+    client_begin(&client, AFTER_LOGIN);
+}
+
+static void test_account_changes_behind_the_message(void **state)
+{
+    (void)state;
+    EXPECT(&client, "MAIL FROM:<a@x>\r\nRCPT TO:<hold@x>\r\nBDAT 1 LAST\r\nxNOOP\r\n",
+           SENDER_OK RCPT_OK);
+    directory_remove(world.relay.directory, SLICE("open@x"));
+    sweep();
+    EXPECT(&client, "", "");
+    owner_release();
+    EXPECT(&client, "", TAKEN LOGIN_ENDED);
+    client_expect_eof(&client, "changed account");
+}
+
+/* The sweep has not come by yet. */
+static void test_account_changes_and_mail_comes(void **state)
+{
+    (void)state;
+    world_set_account("open@x", false, 2);
+    EXPECT(&client, "MAIL FROM:<a@x>\r\n", LOGIN_ENDED);
+    client_expect_eof(&client, "changed account");
+}
+
+/* Only the limits of the account are others, say. */
+static void test_account_is_put_again(void **state)
 {
     (void)state;
     EXPECT(&client, "MAIL FROM:<a@x>\r\nRCPT TO:<b@x>\r\n", SENDER_OK RCPT_OK);
-    world_set_account("open@x", false, 2);
-    /* What is under way goes on; the next message needs a new login. */
+    world_set_account("open@x", false, 1);
+    sweep();
     EXPECT(&client, "BDAT 1 LAST\r\nx", TAKEN);
-    EXPECT(&client, "MAIL FROM:<a@x>\r\n", "421 4.7.0 The account was changed, log in again\r\n");
-    client_expect_eof(&client, "changed account");
+    check_num("ended", (long long)stats()->client_ended_total, 0);
+}
+
+/* The password was right for an account that is another by now. */
+static void test_account_changes_while_logging_in(void **state)
+{
+    (void)state;
+    client_close(&client);
+    client_begin(&client, AFTER_EHLO);
+    world.mute = true;
+    EXPECT(&client, "AUTH PLAIN AHVzZXJAeABzZWNyZXQ=\r\n", "");
+    directory_remove(world.relay.directory, SLICE("user@x"));
+    sweep();
+    world.mute = false;
+    EXPECT(&client, "", "454 4.7.0 Temporary authentication failure\r\n");
 }
 
 /* --- memory --- */
@@ -378,7 +457,11 @@ int main(void)
         CASE(test_live_client_gone_too_late),
         CASE(test_states),
         CASE(test_account_put_anew),
-        CASE(test_changed_account),
+        CASE(test_account_changes),
+        CASE(test_account_changes_behind_the_message),
+        CASE(test_account_changes_and_mail_comes),
+        CASE(test_account_is_put_again),
+        CASE(test_account_changes_while_logging_in),
         CASE(test_data_waits_for_memory),
         CASE(test_bdat_waits_for_memory),
         CASE(test_client_gone_waiting_for_memory),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "relay/snapshot.h"
 #include "relay/upstream_world.h"
 
 #define ACCOUNTS 4
@@ -129,6 +130,16 @@ static void begin_job(struct driver *driver)
     }
 }
 
+/* An administrator looks on, and lets accounts log in. */
+static void look_on(struct driver *driver)
+{
+    struct ipc_probe probe = {1, slice_of(ids[chance(driver, ACCOUNTS)])};
+    struct ipc_snapshot query = {1, SLICE(""), SLICE(""), (uint32_t)chance(driver, 2 * ACCOUNTS)};
+
+    upstream_probe(driver->worker, &probe);
+    snapshot_take(relay, &query);
+}
+
 /* Clients go away at any moment. */
 static void on_cancel_timer(struct timer *timer)
 {
@@ -143,6 +154,8 @@ static void on_cancel_timer(struct timer *timer)
         if (sent->login)
             job_cancel(&sent->job);
     }
+    if (driver->lively)
+        look_on(driver);
     loop_timer_set(&driver->worker->loop, timer, 1 + chance(driver, 40));
 }
 

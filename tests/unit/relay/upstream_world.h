@@ -29,6 +29,8 @@ struct broker_ear {
     bool gives_tokens; /* answers WANTED and REJECTED with a fresh one */
     uint64_t serial;
     unsigned life_ms;
+    /* Hears each message, behind the lock. */
+    void (*hear)(const struct ipc_message *message);
 };
 
 extern struct provider provider;

@@ -89,6 +89,25 @@ static void test_reset_keeps_what_is_true_now(void **state)
     stats_clear(&stats);
 }
 
+static void test_peers(void **state)
+{
+    struct stats stats = {0};
+    char text[PEER_TEXT];
+
+    (void)state;
+    for (unsigned i = 0; i < PEERS_MAX + 10; i++) {
+        snprintf(text, sizeof(text), "10.0.0.%u", i);
+        stats_peer(&stats, text)->logins++;
+    }
+    stats_peer(&stats, "10.0.0.7")->logins++;
+    assert_int_equal(stats.peer_count, PEERS_MAX);
+    assert_string_equal(stats.peers[7].address, "10.0.0.7");
+    assert_int_equal(stats.peers[7].logins, 2);
+    assert_string_equal(stats.peers[PEERS_MAX - 1].address, "others");
+    assert_int_equal(stats.peers[PEERS_MAX - 1].logins, 11);
+    stats_clear(&stats);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +115,7 @@ int main(void)
         cmocka_unit_test(test_against_counting),
         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_reset_keeps_what_is_true_now),
+        cmocka_unit_test(test_peers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,37 @@
+#include "broker/account_address.h"
+
+#include "base/log.h"
+#include "broker/registry.h"
+
+static void hold(struct account *account, enum address_verdict verdict)
+{
+    char why[ADDRESS_WHY_MAX];
+
+    address_explain(account->record->source_address, verdict, why);
+    account_hold(account, HOLD_ADDRESS,
+                 verdict == ADDRESS_OK ? ACCOUNT_ACTIVE : ACCOUNT_MISCONFIGURED, 0,
+                 verdict == ADDRESS_OK ? NULL : why);
+}
+
+void account_address_set(struct account *account)
+{
+    hold(account, addresses_use(&account->registry->addresses, &account->source,
+                                account->record->source_address));
+}
+
+void account_address_judged(void *owner, struct address *address)
+{
+    bool usable = address->verdict == ADDRESS_OK;
+    char text[IP_TEXT_MAX];
+
+    (void)owner;
+    ip_format(&address->ip, text);
+    log_event(usable ? LOG_INFO : LOG_WARN, usable ? "address_usable" : "address_unusable",
+              log_s("address", text), log_s("verdict", address_verdict_names[address->verdict]),
+              log_u("accounts", address->users.count));
+    list_foreach (&address->users, node) {
+        struct address_user *user = container_of(node, struct address_user, node);
+
+        hold(container_of(user, struct account, source), address->verdict);
+    }
+}
