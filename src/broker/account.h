@@ -32,6 +32,7 @@ struct account {
     UT_hash_handle by_id, by_login;
     struct registry *registry;
     struct account_record *record;
+    uint64_t serial;     /* in the order in which accounts came to be; never given twice */
     uint64_t generation; /* see ipc.h */
     bool in_relay;       /* the relay knows it and is kept informed */
     bool listed;         /* during a reload: the store still has it */

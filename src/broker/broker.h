@@ -7,8 +7,8 @@
  */
 #pragma once
 
-#include "broker/admin/server.h"
 #include "broker/address_watch.h"
+#include "broker/admin/server.h"
 #include "broker/listeners.h"
 #include "broker/log_output.h"
 #include "broker/oauth/http.h"
@@ -29,6 +29,9 @@ struct broker {
     struct loop loop;
     struct mailbox mailbox; /* answers of the store */
     struct http *http;
+    struct http *verify_http; /* its connections serve no mail */
+    struct verifier *verifier;
+    struct list intakes, sweeps; /* intake.broker_node, sweep.broker_node: at work */
     struct store *store;
     struct tokens tokens;
     struct registry registry;
@@ -37,15 +40,15 @@ struct broker {
     struct passwords *passwords;
     struct listeners listeners;
     struct relay_process *process;
-    struct admin *admin;
     struct relay_view *view;
+    struct admin *admin;
     uv_signal_t signals[BROKER_SIGNALS];
     struct timer watchdog;
     /* Reloading. */
     struct store_load load;
-    struct setup *next_setup; /* of the reload under way */
-    bool loading, load_again;
-    bool log_level_set; /* by broker_set_log_level; a reload ends it */
+    struct setup *next_setup;                 /* of the reload under way */
+    bool loading, load_again, accounts_again; /* all, or the accounts only */
+    bool log_level_set;                       /* by broker_set_log_level; a reload ends it */
     /* Life. */
     bool ready;             /* announced */
     unsigned failed_starts; /* of the relay, before it was ready once */
@@ -69,6 +72,13 @@ void reload_begin(struct broker *broker); /* on SIGHUP */
 void reload_log_notes(const struct conf_notes *notes);
 /* The accounts only: somebody changed the store. */
 void reload_accounts(struct broker *broker);
+
+/* What records are checked against from now on: the setup of the reload under way,
+ * if there is one. */
+static inline struct setup *broker_next_setup(const struct broker *broker)
+{
+    return broker->next_setup ? broker->next_setup : broker->setup;
+}
 
 /* Hands the setup to what works with it; broker.c. */
 void broker_use_setup(struct broker *broker);

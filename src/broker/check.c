@@ -42,11 +42,12 @@ static void on_loaded(struct store_load *load)
 static bool load_accounts(struct check *check, const char *path, const struct conf *conf)
 {
     struct mailbox mailbox;
+    struct store_options options = {.key_file = "", .results = &mailbox};
     struct reason why;
     struct store *store = NULL;
 
     if (loop_init(&check->loop, &why) && mailbox_init(&mailbox, &check->loop, &why))
-        store = store_open(path, &mailbox, &why);
+        store = store_open(path, &options, &why);
     if (!store) {
         fprintf(stderr, "error: %s\n", why.text);
         return false;
@@ -115,7 +116,7 @@ int broker_check(const struct cli *cli)
     printf("trust store: %s\n", setup->ca_path);
     ok = check_listeners(setup->conf);
     ok = check_accounts(cli, setup->conf) && ok;
-    setup_free(setup);
+    setup_unref(setup);
     fflush(stdout);
     fprintf(ok ? stdout : stderr, "%s\n",
             ok ? "all is well"

@@ -31,14 +31,17 @@ static void end_load(struct broker *broker)
     broker->loading = false;
     broker_announce(broker);
     if (broker->load_again) {
-        broker->load_again = false;
+        broker->load_again = broker->accounts_again = false;
         reload_begin(broker);
+    } else if (broker->accounts_again) {
+        broker->accounts_again = false;
+        reload_accounts(broker);
     }
 }
 
 static void give_up(struct broker *broker, const char *what, const struct reason *why)
 {
-    setup_free(broker->next_setup);
+    setup_unref(broker->next_setup);
     broker->next_setup = NULL;
     if (!broker->ready && !broker->listeners.count) {
         broker_fail(broker, what, why->text);
@@ -59,8 +62,8 @@ static void use_next_setup(struct broker *broker)
     broker->setup = broker->next_setup;
     broker->next_setup = NULL;
     broker_use_setup(broker);
+    setup_unref(old);
     admin_reload(broker->admin);
-    setup_free(old);
     broker_send_config(broker);
 }
 
@@ -113,7 +116,7 @@ void reload_accounts(struct broker *broker)
     if (broker->draining)
         return;
     if (broker->loading)
-        broker->load_again = true;
+        broker->accounts_again = true;
     else
         load_accounts(broker);
 }

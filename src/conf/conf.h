@@ -123,6 +123,7 @@ struct conf {
     /* OAuth */
     uint64_t oauth_timeout_ms, oauth_connect_ms;
     uint32_t oauth_connections, oauth_connections_per_host, oauth_concurrency;
+    uint32_t oauth_verify_concurrency; /* per token host */
     uint64_t token_default_life_ms;
     uint64_t refresh_ahead_ms; /* of providers that do not say; read the provider's */
     /* log */
@@ -194,6 +195,9 @@ struct conf_value_info {
 /* False: memory is out. */
 bool conf_values(const struct conf *conf,
                  void (*each)(const struct conf_value_info *info, void *arg), void *arg);
+
+/* Of a provider that we bring along, whatever the configuration says; else "". */
+const char *conf_builtin_token_url(const char *provider);
 
 /* Walks the option table for help, man page and checks: calls once per option
  * and returns how many there are. */

@@ -115,6 +115,11 @@ bool admin_gone(const struct admin_request *request)
     return poll(&look, 1, 0) == 1 && (look.revents & (POLLHUP | POLLERR));
 }
 
+const char *admin_who(const struct admin_request *request)
+{
+    return request->who;
+}
+
 /* --- what is replied -------------------------------------------------------- */
 
 void admin_header(struct admin_request *request, const char *name, const char *value)

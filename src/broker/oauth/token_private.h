@@ -18,6 +18,9 @@ void token_rest(struct token *token, uint64_t delay_ms);
 /* Makes an access token (taken over) the account's. */
 void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms);
 
+/* Answers all who wait for the endpoint's word. */
+void token_tell(struct token *token, enum oauth_class class_, const char *text);
+
 /* The next one to ask, still on its queue, or NULL: nobody waits, or there is
  * no room. */
 struct token *turns_next(struct tokens *tokens);

@@ -264,6 +264,14 @@ bool record_id(const json_t *object, char *out, size_t cap)
     return email[0] && !text.cut;
 }
 
+bool record_login(const json_t *object, char *out, size_t cap)
+{
+    bool whole = slice_copy(slice_of(text_of(object, "email")), out, cap);
+
+    ascii_lower_in_place(out);
+    return whole && out[0];
+}
+
 bool record_is_comment(const json_t *object)
 {
     const char *key;

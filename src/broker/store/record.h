@@ -52,6 +52,8 @@ void record_free(struct account_record *record);
 /* The id that the record has or gets by default: what names it in the store.
  * False when there is none or it does not fit. */
 bool record_id(const json_t *object, char *out, size_t cap);
+/* What its clients say: the e-mail in lower case. False as above. */
+bool record_login(const json_t *object, char *out, size_t cap);
 /* The e-mail for messages, "?" when there is none. Never fails. */
 const char *record_email(const json_t *object);
 /* Only comments (keys that begin with '_'): not an account at all. */

@@ -305,6 +305,27 @@ static bool read_fields(struct reading *reading, const struct field *table, cons
     return true;
 }
 
+static const struct field *field_named(const char *key)
+{
+    for (const struct field *field = fields; field->key; field++) {
+        if (strcmp(field->key, key) == 0)
+            return field;
+    }
+    return NULL;
+}
+
+bool record_knows(const char *key)
+{
+    return field_named(key) != NULL;
+}
+
+bool record_key_is_secret(const char *key)
+{
+    const struct field *field = field_named(key);
+
+    return field && field->flags & SECRET;
+}
+
 bool record_has_required(const struct account_record *record, struct reason *why)
 {
     for (const struct field *field = fields; field->key; field++) {
