@@ -36,12 +36,14 @@ static const char *yes_no(bool value)
 static void print_state(const json_t *account, const json_t *detail)
 {
     const char *state = get_text(account, "state");
-    const char *text = get_text(detail, "text");
+    const char *text = get_text(detail, "text"), *by = get_text(detail, "by");
+    bool theirs = strcmp(by, "provider") == 0 || strcmp(by, "token") == 0;
 
     out_field("state", state, out_state_colour(state));
-    out_field("held by", get_text(detail, "by"), PLAIN);
+    out_field("held by", by, PLAIN);
     out_field("cause", get_text(detail, "cause"), PLAIN);
-    out_field("provider says", *text ? text : get_text(account, "state_text"), PLAIN);
+    out_field(theirs ? "provider says" : "reason", *text ? text : get_text(account, "state_text"),
+              PLAIN);
     account_time_field("since", get_text(account, "state_since"));
     account_time_field("until", get_text(account, "state_until"));
     account_time_field("next try", get_text(detail, "next_try"));

@@ -426,8 +426,9 @@ int api_poll(struct api *api, const char *path, int wake_fd, struct api_answer *
 static void explain_forbidden(const struct api *api, long status)
 {
     if (!api->place.token)
-        ctl_note("no token was sent: --token-file or BEARERD_TOKEN holds one; bearerctl "
-                 "api-token create makes one, as root at bearerd's own socket");
+        ctl_note(
+            "no token was sent: --token-file FILE or BEARERD_TOKEN names one; at bearerd's own "
+            "socket (--url unix:/PATH) root needs none");
     else
         ctl_note("the token came from %s; %s", api->place.token_from,
                  status == 401 ? "was it revoked? bearerctl api-token list shows those that are "

@@ -9,8 +9,8 @@
 #define STATES_MAX 16
 
 static const struct table_column columns[] = {
-    {"EMAIL", false, 16}, {"PROVIDER", false, 0}, {"STATE", false, 0}, {"FOR", false, 0},
-    {"UNTIL", false, 0},  {"PASSWORD", false, 0}, {"WHY", false, 10},
+    {"EMAIL", false, 16}, {"PROVIDER", false, 0},       {"STATE", false, 0}, {"FOR", false, 0},
+    {"UNTIL", false, 0},  {"PASSWORD", false, 0, true}, {"WHY", false, 10},
 };
 
 struct listing {

@@ -26,9 +26,10 @@ static void print_steps(const json_t *steps)
 
     json_array_foreach(steps, index, step)
     {
-        const char *name = get_text(step, "step");
+        const char *name = get_text(step, "step"), *text = get_text(step, "text");
+        bool good = get_bool(step, "ok");
 
-        out_field(*name ? name : "?", get_text(step, "text"), get_bool(step, "ok") ? GOOD : BAD);
+        out_field(*name ? name : "?", *text ? text : good ? "ok" : "failed", good ? GOOD : BAD);
     }
 }
 

@@ -2,9 +2,10 @@
 #include "ctl/out.h"
 
 static const struct table_column columns[] = {
-    {"EMAIL", false, 16},  {"BUSY", true, 0},     {"IDLE", true, 0},    {"DIAL", true, 0},
-    {"MAX", true, 0},      {"RUNNING", true, 0},  {"WAITING", true, 0}, {"DELIVERED", true, 0},
-    {"REJECTED", true, 0}, {"DEFERRED", true, 0}, {"UNKNOWN", true, 0}, {"LAST", false, 0},
+    {"EMAIL", false, 16, false},  {"BUSY", true, 0, false},      {"IDLE", true, 0, false},
+    {"DIAL", true, 0, true},      {"MAX", true, 0, true},        {"RUN", true, 0, false},
+    {"WAIT", true, 0, false},     {"DELIVERED", true, 0, false}, {"REJECTED", true, 0, false},
+    {"DEFERRED", true, 0, false}, {"UNKNOWN", true, 0, true},    {"LAST", false, 0, true},
 };
 
 static void add_row(struct table *table, const json_t *pool, long long now)

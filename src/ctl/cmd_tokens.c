@@ -2,9 +2,9 @@
 #include "ctl/out.h"
 
 static const struct table_column columns[] = {
-    {"EMAIL", false, 16},  {"PHASE", false, 0},   {"VALID", false, 0},
-    {"AGE", false, 0},     {"EXPIRES", false, 0}, {"REFRESH", false, 0},
-    {"FAILURES", true, 0}, {"SAVED", false, 0},   {"ERROR", false, 10},
+    {"EMAIL", false, 16, false}, {"PHASE", false, 0, false},   {"VALID", false, 0, false},
+    {"AGE", false, 0, true},     {"EXPIRES", false, 0, false}, {"NEXT", false, 0, false},
+    {"FAILURES", true, 0, true}, {"SAVED", false, 0, false},   {"ERROR", false, 10, false},
 };
 
 static void add_row(struct table *table, const json_t *token, long long now)

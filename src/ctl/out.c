@@ -10,7 +10,7 @@
 #include "ctl/ctl.h"
 #include "ctl/safe.h"
 
-#define LABEL_WIDTH 20
+#define LABEL_WIDTH 24
 #define WIDTH_MAX 1000
 
 unsigned out_width(int fd)

@@ -21,6 +21,7 @@ struct table {
     bool colours;
     bool titled; /* titles are printed, widths are fixed */
     size_t widths[TABLE_COLUMNS_MAX];
+    bool hidden[TABLE_COLUMNS_MAX];
     struct cell *cells; /* TABLE_ROWS * count */
     size_t used;
 };
@@ -51,10 +52,12 @@ struct table *table_start(const struct table_column *columns, size_t count)
 
 static size_t total_of(const struct table *table)
 {
-    size_t total = GAP * (table->count - 1);
+    size_t total = 0;
 
-    for (size_t i = 0; i < table->count; i++)
-        total += table->widths[i];
+    for (size_t i = 0; i < table->count; i++) {
+        if (!table->hidden[i])
+            total += table->widths[i] + (total ? GAP : 0);
+    }
     return total;
 }
 
@@ -71,6 +74,15 @@ static size_t widest(const struct table *table)
     return found;
 }
 
+static bool hide_one(struct table *table)
+{
+    for (size_t i = table->count; i > 0; i--) {
+        if (table->columns[i - 1].spare && !table->hidden[i - 1])
+            return table->hidden[i - 1] = true;
+    }
+    return false;
+}
+
 static void fix_widths(struct table *table)
 {
     size_t column;
@@ -81,9 +93,13 @@ static void fix_widths(struct table *table)
         if (width > table->widths[i % table->count])
             table->widths[i % table->count] = width;
     }
-    while (table->width && total_of(table) > table->width &&
-           (column = widest(table)) < table->count)
-        table->widths[column]--;
+    while (table->width && total_of(table) > table->width) {
+        column = widest(table);
+        if (column < table->count)
+            table->widths[column]--;
+        else if (!hide_one(table))
+            break;
+    }
 }
 
 static void put_blanks(FILE *out, size_t count)
@@ -92,14 +108,25 @@ static void put_blanks(FILE *out, size_t count)
         fputc(' ', out);
 }
 
+static bool is_last(const struct table *table, size_t column)
+{
+    while (++column < table->count) {
+        if (!table->hidden[column])
+            return false;
+    }
+    return true;
+}
+
 /* Without a terminal nothing is cut; a cell that is too wide moves the rest of
  * its line. */
 static void put_cell(const struct table *table, size_t column, struct slice text,
                      enum colour colour)
 {
     size_t room = table->widths[column], width = safe_width(text);
-    bool last = column + 1 == table->count, cut = table->width && width > room;
+    bool last = is_last(table, column), cut = table->width && width > room;
 
+    if (table->hidden[column])
+        return;
     if (cut) {
         text = safe_cut(text, room ? room - 1 : 0);
         width = safe_width(text) + 1;

@@ -16,6 +16,7 @@ struct table_column {
     const char *title;
     bool right;      /* numbers */
     unsigned shrink; /* least width when there is not enough room; 0: never cut */
+    bool spare;      /* left out when there still is not enough, the last one first */
 };
 
 struct table;
