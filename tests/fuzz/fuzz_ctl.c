@@ -97,6 +97,11 @@ static void check_list(struct slice in)
     struct seen seen;
     bool good = read_records(in, SIZE_MAX, &seen);
 
+    /* We know the key "accounts" as it is usually written only: without escapes. */
+    if (in.len && memchr(in.ptr, '\\', in.len)) {
+        json_decref(root);
+        root = list = NULL;
+    }
     if (json_is_object(root) && json_is_array(json_object_get(root, "accounts")))
         list = json_object_get(root, "accounts");
     if (root && all_objects(list))
