@@ -23,12 +23,14 @@ struct account *account_new(struct registry *registry, struct account_record *re
     account->registry = registry;
     account->record = record;
     timer_init(&account->hold_timer, on_hold_end);
+    registry->states[ACCOUNT_ACTIVE]++;
     return account;
 }
 
 void account_free(struct account *account)
 {
     loop_timer_cancel(account->registry->loop, &account->hold_timer);
+    account->registry->states[account_state(account)]--;
     for (size_t i = 0; i < HOLDS; i++)
         free(account->holds[i].text);
     record_free(account->record);
@@ -116,6 +118,8 @@ void account_hold(struct account *account, enum hold_by by, enum account_state s
     if (by == HOLD_PROVIDER)
         arm_timer(account, hold);
     account->worst = find_worst(account);
+    account->registry->states[from]--;
+    account->registry->states[account_state(account)]++;
     if (account_state(account) != from)
         log_change(account, from);
     if (account->worst == by || account->worst != was_worst)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "broker/admin/intake.h"
 #include "broker/admin/sweep.h"
@@ -142,6 +143,8 @@ static void on_relay_exited(void *owner, bool ready)
 {
     struct broker *broker = owner;
 
+    if (ready && !broker->draining)
+        broker->relay_lost_ms = loop_now(&broker->loop);
     if (broker->draining) {
         broker->drained = true;
         maybe_end(broker);
@@ -271,11 +274,13 @@ void broker_relay_drained(struct broker *broker)
     broker->drain_by = loop_now(&broker->loop) + DRAIN_GRACE_MS;
 }
 
-static void drain(struct broker *broker)
+void broker_drain(struct broker *broker)
 {
     struct ipc_message message = {.type = IPC_DRAIN};
     const struct conf *conf = broker->setup->conf;
 
+    if (broker->draining)
+        return;
     log_event(LOG_INFO, "draining", log_u("drain_ms", conf->drain_ms));
     notify_stopping();
     broker->draining = true;
@@ -299,7 +304,7 @@ static void on_signal(uv_signal_t *handle, int number)
     if (number == SIGHUP) {
         reload_begin(broker);
     } else if (!broker->draining) {
-        drain(broker);
+        broker_drain(broker);
     } else {
         log_event(LOG_WARN, "ended_at_once", log_i("signal", number));
         broker->status = 1;
@@ -414,6 +419,7 @@ static void take_down(struct broker *broker)
     http_free(broker->http);
     resolver_free(broker->resolver);
     passwords_free(broker->passwords);
+    reload_end(broker);
     for (size_t i = 0; i < BROKER_SIGNALS; i++)
         uv_close((uv_handle_t *)&broker->signals[i], NULL);
     listeners_close(&broker->listeners);
@@ -450,6 +456,9 @@ int broker_main(const struct cli *cli)
 
     if (broker) {
         broker->cli = cli;
+        broker->started_wall_ms = clock_wall_ms();
+        broker->started_ms = clock_ms();
+        list_init(&broker->reload_waiters);
         broker->setup = setup_load(cli, &notes, &why);
     }
     if (!broker || !broker->setup ||

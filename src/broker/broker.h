@@ -21,6 +21,21 @@
 
 #define BROKER_SIGNALS 3
 
+/* What a reload came to. */
+struct reload_report {
+    const char *error; /* NULL: it took effect */
+    struct conf_notes notes;
+    const struct problems *problems;
+    struct registry_changes changes;
+};
+
+/* Embedded by who wants to know; `done` may free it. */
+struct reload_waiter {
+    struct list_node node;
+    bool next; /* the reload under way began before it asked */
+    void (*done)(struct reload_waiter *waiter, const struct reload_report *report);
+};
+
 struct broker {
     const struct cli *cli;
     struct setup *setup;
@@ -48,8 +63,13 @@ struct broker {
     struct store_load load;
     struct setup *next_setup;                 /* of the reload under way */
     bool loading, load_again, accounts_again; /* all, or the accounts only */
+    struct reload_report report;              /* of the reload under way */
+    struct list reload_waiters;               /* reload_waiter.node */
+    size_t skipped;                           /* records that the last load could not use */
     bool log_level_set;                       /* by broker_set_log_level; a reload ends it */
     /* Life. */
+    uint64_t started_wall_ms, started_ms;
+    uint64_t relay_lost_ms; /* when one that relayed ended last; 0: none has */
     bool ready;             /* announced */
     unsigned failed_starts; /* of the relay, before it was ready once */
     bool draining, drained, ended;
@@ -69,6 +89,10 @@ void requests_take(struct broker *broker, const struct ipc_message *message);
 /* Configuration and accounts; reload.c. */
 void reload_first_accounts(struct broker *broker);
 void reload_begin(struct broker *broker); /* on SIGHUP */
+/* The same; `done` is called once, perhaps before this returns. */
+void reload_begin_for(struct broker *broker, struct reload_waiter *waiter);
+/* There will be no further reload: tells who waits. */
+void reload_end(struct broker *broker);
 void reload_log_notes(const struct conf_notes *notes);
 /* The accounts only: somebody changed the store. */
 void reload_accounts(struct broker *broker);
@@ -83,6 +107,8 @@ static inline struct setup *broker_next_setup(const struct broker *broker)
 /* Hands the setup to what works with it; broker.c. */
 void broker_use_setup(struct broker *broker);
 void broker_send_config(struct broker *broker);
+/* As SIGTERM; a second time it does nothing. */
+void broker_drain(struct broker *broker);
 /* Of both processes, until the next reload. */
 void broker_set_log_level(struct broker *broker, enum log_level level);
 enum log_level broker_log_level(void);

@@ -84,7 +84,10 @@ static struct account *add(struct registry *registry, struct account_record *rec
     struct account *account = account_new(registry, record);
 
     if (!account || !token_init(registry->tokens, account)) {
-        free(account);
+        if (account) {
+            account->record = NULL; /* the caller's, as nothing was added */
+            account_free(account);
+        }
         return NULL;
     }
     account->serial = ++registry->serials;

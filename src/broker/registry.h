@@ -28,7 +28,8 @@ struct registry {
     struct addresses addresses; /* of this host; which accounts send from which */
     uint64_t generations;       /* the last one given */
     uint64_t serials;
-    struct list walks; /* registry_walk.node */
+    struct list walks;             /* registry_walk.node */
+    size_t states[ACCOUNT_STATES]; /* how many accounts are in each */
 };
 
 struct registry_changes {

@@ -241,6 +241,11 @@ void relay_process_kill(struct relay_process *process)
         uv_process_kill(process->running, SIGKILL);
 }
 
+bool relay_process_is_ready(const struct relay_process *process)
+{
+    return process->ready;
+}
+
 bool relay_process_runs(const struct relay_process *process)
 {
     return process->running != NULL;

@@ -38,6 +38,7 @@ bool relay_process_ready(struct relay_process *process);
 void relay_process_end(struct relay_process *process);
 /* At once; `exited` follows. */
 void relay_process_kill(struct relay_process *process);
+bool relay_process_is_ready(const struct relay_process *process);
 bool relay_process_runs(const struct relay_process *process);
 long relay_process_pid(const struct relay_process *process); /* 0: none runs */
 /* What it counts; see relay_stats_read. */

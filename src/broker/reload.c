@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "broker/broker.h"
 #include "broker/notify.h"
+#include "conf/options.h"
 
 void reload_log_notes(const struct conf_notes *notes)
 {
@@ -20,15 +21,47 @@ static void log_problems(const struct problems *problems)
         log_event(LOG_WARN, "account_note", log_u("further_problems", problems->more));
 }
 
-static void on_kept(const char *option)
+static void on_kept(void *owner, const char *option)
 {
+    struct broker *broker = owner;
+
+    conf_note(&broker->report.notes,
+              "%s: this option cannot change while running; its old value "
+              "stays until a restart",
+              option);
     log_event(LOG_WARN, "restart_needed", log_s("option", option),
               log_s("text", "this option cannot change while running; its old value stays"));
+}
+
+/* Those that asked for the reload that has just ended. */
+static void tell_waiters(struct broker *broker)
+{
+    list_foreach_safe (&broker->reload_waiters, node) {
+        struct reload_waiter *waiter = container_of(node, struct reload_waiter, node);
+
+        if (waiter->next) {
+            waiter->next = false;
+            continue;
+        }
+        list_remove(&broker->reload_waiters, &waiter->node);
+        waiter->done(waiter, &broker->report);
+    }
+    conf_notes_clear(&broker->report.notes);
+    broker->report = (struct reload_report){NULL};
+}
+
+void reload_end(struct broker *broker)
+{
+    list_foreach (&broker->reload_waiters, node)
+        container_of(node, struct reload_waiter, node)->next = false;
+    broker->report.error = "bearerd is ending";
+    tell_waiters(broker);
 }
 
 static void end_load(struct broker *broker)
 {
     broker->loading = false;
+    tell_waiters(broker);
     broker_announce(broker);
     if (broker->load_again) {
         broker->load_again = broker->accounts_again = false;
@@ -49,6 +82,7 @@ static void give_up(struct broker *broker, const char *what, const struct reason
     }
     log_event(LOG_ERROR, "reload_failed", log_s("reason", why->text),
               log_s("text", "nothing was changed"));
+    broker->report.error = why->text;
     end_load(broker);
 }
 
@@ -70,6 +104,7 @@ static void use_next_setup(struct broker *broker)
 static void on_loaded(struct store_load *load)
 {
     struct broker *broker = load->owner;
+    struct account_set *set = load->set;
     struct registry_changes changes;
     bool first = !broker->listeners.count;
 
@@ -90,11 +125,14 @@ static void on_loaded(struct store_load *load)
               log_u("accounts", registry_count(&broker->registry)), log_u("added", changes.added),
               log_u("changed", changes.changed), log_u("removed", changes.removed),
               log_u("skipped", load->set->problems.skipped));
-    account_set_free(load->set);
-    load->set = NULL;
+    broker->skipped = set->problems.skipped;
+    broker->report.changes = changes;
+    broker->report.problems = &set->problems;
+    load->set = NULL; /* end_load may begin another load */
     if (first)
         broker_accounts_loaded(broker);
     end_load(broker);
+    account_set_free(set);
 }
 
 static void load_accounts(struct broker *broker)
@@ -123,7 +161,7 @@ void reload_accounts(struct broker *broker)
 
 void reload_begin(struct broker *broker)
 {
-    struct conf_notes notes = {NULL, 0, 0};
+    struct conf_notes *notes = &broker->report.notes;
     struct reason why;
 
     if (broker->draining)
@@ -135,13 +173,19 @@ void reload_begin(struct broker *broker)
     notify_reloading();
     log_event(LOG_INFO, "reloading", log_s("config", broker->setup->config_path),
               log_s("accounts", broker->accounts_path));
-    broker->next_setup = setup_load(broker->cli, &notes, &why);
-    reload_log_notes(&notes);
-    conf_notes_clear(&notes);
+    broker->next_setup = setup_load(broker->cli, notes, &why);
+    reload_log_notes(notes);
     if (!broker->next_setup) {
         give_up(broker, "configuration", &why);
         return;
     }
-    setup_keep_fixed(broker->next_setup, broker->setup, on_kept);
+    setup_keep_fixed(broker->next_setup, broker->setup, on_kept, broker);
     load_accounts(broker);
+}
+
+void reload_begin_for(struct broker *broker, struct reload_waiter *waiter)
+{
+    waiter->next = broker->loading;
+    list_push_tail(&broker->reload_waiters, &waiter->node);
+    reload_begin(broker);
 }

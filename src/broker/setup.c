@@ -133,7 +133,7 @@ void setup_unref(struct setup *setup)
 }
 
 void setup_keep_fixed(struct setup *setup, const struct setup *running,
-                      void (*kept)(const char *option))
+                      void (*kept)(void *owner, const char *option), void *owner)
 {
     char memory[16384];
     const char *name;
@@ -150,6 +150,6 @@ void setup_keep_fixed(struct setup *setup, const struct setup *running,
             return;
         *option_origin(&target) =
             *option_origin(&(struct option_target){target.row, running->conf});
-        kept(name);
+        kept(owner, name);
     }
 }

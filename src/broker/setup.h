@@ -25,4 +25,4 @@ void setup_unref(struct setup *setup); /* the last one frees, and wipes the key 
 /* Options that cannot change while running keep the value of `running`; each is
  * reported once through `kept`. */
 void setup_keep_fixed(struct setup *setup, const struct setup *running,
-                      void (*kept)(const char *option));
+                      void (*kept)(void *owner, const char *option), void *owner);

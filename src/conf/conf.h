@@ -186,6 +186,9 @@ const struct conf_provider *conf_provider(const struct conf *conf, struct slice 
  * provider is called here; 0: none known. */
 uint32_t conf_endpoint_ceiling(struct slice endpoint);
 
+/* Of a provider that we bring along, whatever the configuration says; else "". */
+const char *conf_builtin_token_url(const char *provider);
+
 /* Calls once per option, those of each provider too, with the value that it has. */
 struct conf_value_info {
     const char *name, *value, *default_text;
@@ -195,9 +198,6 @@ struct conf_value_info {
 /* False: memory is out. */
 bool conf_values(const struct conf *conf,
                  void (*each)(const struct conf_value_info *info, void *arg), void *arg);
-
-/* Of a provider that we bring along, whatever the configuration says; else "". */
-const char *conf_builtin_token_url(const char *provider);
 
 /* Walks the option table for help, man page and checks: calls once per option
  * and returns how many there are. */

@@ -53,6 +53,8 @@ static const char *foreign_sign(const struct admin_request *request)
     const char *host = request_header(request, "Host");
     const char *site = request_header(request, "Sec-Fetch-Site");
 
+    if (request->connection->listener->is_unix) /* no browser gets there */
+        return NULL;
     if (request_header(request, "Origin"))
         return "Origin";
     if (site && strcmp(site, "none") != 0)

@@ -1,8 +1,8 @@
 #include "broker/admin/account_json.h"
 
 #include "base/clock.h"
-#include "base/date.h"
 #include "broker/admin/hints.h"
+#include "broker/admin/request.h"
 #include "broker/registry.h"
 #include "conf/options.h"
 
@@ -10,16 +10,6 @@ static const char *const hold_names[HOLDS] = {[HOLD_OPERATOR] = "operator",
                                               [HOLD_PROVIDER] = "provider",
                                               [HOLD_TOKEN] = "token",
                                               [HOLD_ADDRESS] = "address"};
-
-json_t *date_json(uint64_t wall_ms)
-{
-    char text[DATE_TEXT];
-
-    if (!wall_ms)
-        return json_null();
-    date_format(wall_ms, text);
-    return json_string(text);
-}
 
 /* Texts of the provider may be of any octets. */
 static json_t *text_json(const char *text)
@@ -43,8 +33,8 @@ json_t *account_item_json(const struct account *account)
     if (!item)
         return NULL;
     json_object_set_new(item, "state_text", text_json(hold->text));
-    json_object_set_new(item, "state_since", date_json(hold->since_wall_ms));
-    json_object_set_new(item, "state_until", date_json(hold->until_wall_ms));
+    json_object_set_new(item, "state_since", admin_time(hold->since_wall_ms));
+    json_object_set_new(item, "state_until", admin_time(hold->until_wall_ms));
     return item;
 }
 
@@ -68,12 +58,12 @@ static json_t *state_json(const struct account *account)
 
     if (!state)
         return NULL;
-    json_object_set_new(state, "since", date_json(hold->since_wall_ms));
-    json_object_set_new(state, "until", date_json(hold->until_wall_ms));
+    json_object_set_new(state, "since", admin_time(hold->since_wall_ms));
+    json_object_set_new(state, "until", admin_time(hold->until_wall_ms));
     json_object_set_new(state, "by", hint ? json_string(hold_names[account->worst]) : json_null());
     json_object_set_new(state, "cause", hint ? json_string(hint->cause) : json_null());
     json_object_set_new(state, "text", text_json(hold->text));
-    json_object_set_new(state, "next_try", hint ? date_json(next_try(account)) : json_null());
+    json_object_set_new(state, "next_try", hint ? admin_time(next_try(account)) : json_null());
     json_object_set_new(state, "hint", hint ? json_string(hint->text) : json_null());
     return state;
 }
@@ -96,9 +86,9 @@ json_t *account_token_json(const struct account *account)
                         valid && wall >= token->refreshed_wall_ms
                             ? json_integer((json_int_t)(wall - token->refreshed_wall_ms) / 1000)
                             : json_null());
-    json_object_set_new(json, "expires_at", date_json(valid ? token->expires_wall_ms : 0));
-    json_object_set_new(json, "last_refresh", date_json(token->refreshed_wall_ms));
-    json_object_set_new(json, "next_refresh", date_json(next));
+    json_object_set_new(json, "expires_at", admin_time(valid ? token->expires_wall_ms : 0));
+    json_object_set_new(json, "last_refresh", admin_time(token->refreshed_wall_ms));
+    json_object_set_new(json, "next_refresh", admin_time(next));
     json_object_set_new(json, "error", text_json(token->down_text));
     return json;
 }

@@ -10,6 +10,3 @@ json_t *account_item_json(const struct account *account);
 /* With settings, the state in full and the token; the pool is the caller's to add. */
 json_t *account_detail_json(const struct account *account);
 json_t *account_token_json(const struct account *account);
-
-/* "2026-11-25T22:31:53Z", or null for 0. */
-json_t *date_json(uint64_t wall_ms);

@@ -38,6 +38,5 @@ const struct admin_route admin_account_routes[] = {
      "email limit after"},
     {"GET", "/admin/limits", ADMIN_READ, 0, limits_list, "Limits of accounts and their use",
      "email limit after"},
-    {"GET", "/admin/addresses", ADMIN_READ, 0, addresses_list, "Addresses of this host", ""},
     {NULL},
 };

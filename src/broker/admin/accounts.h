@@ -21,8 +21,8 @@ admin_handler accounts_post, accounts_post_batch; /* accounts_add.c */
 admin_handler accounts_get, accounts_patch, accounts_pause, accounts_resume, accounts_delete,
     accounts_delete_all; /* accounts_one.c */
 admin_handler accounts_verify, accounts_verify_many,
-    accounts_delete_invalid;                           /* accounts_verify.c */
-admin_handler accounts_export;                         /* accounts_export.c */
-admin_handler pools_list, limits_list, addresses_list; /* pools.c */
+    accounts_delete_invalid;           /* accounts_verify.c */
+admin_handler accounts_export;         /* accounts_export.c */
+admin_handler pools_list, limits_list; /* pools.c */
 
 extern const struct admin_route admin_account_routes[]; /* ends with a NULL method */

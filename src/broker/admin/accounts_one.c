@@ -170,7 +170,8 @@ static void set_disabled(struct admin_request *request, bool disabled)
     struct account *account = accounts_find(request);
 
     if (account)
-        patch(request, account, json_pack("{s:b}", "disabled", disabled),
+        patch(request, account,
+              json_pack("{s:o}", "disabled", disabled ? json_true() : json_null()),
               disabled ? "paused" : "resumed");
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "broker/admin/handlers.h"
 #include "broker/admin/request_private.h"
 #include "broker/broker.h"
 #include "broker/wipe.h"
@@ -233,8 +234,10 @@ static bool check_body_length(struct admin_request *request)
 
 static bool check_drain(struct admin_request *request)
 {
-    if (!request->admin->broker->draining || request->match.route->scope < ADMIN_WRITE ||
-        strcmp(request->match.route->method, "GET") == 0)
+    const struct admin_route *route = request->match.route;
+
+    if (!request->admin->broker->draining || strcmp(route->method, "GET") == 0 ||
+        route->handle == control_drain)
         return true;
     admin_error(request, 503, "bearerd is ending and takes no changes any more");
     return false;

@@ -12,6 +12,7 @@
 #include "net/listen.h"
 
 #define TURNS_MAX 16 /* of MHD, before other things get their turn */
+#define LAST_TURNS 4
 #define BACKLOG 128
 #define SOCKET_MODE 0600
 
@@ -326,8 +327,10 @@ static void resume_all(const struct admin_listener *listener)
 
 void listener_close(struct admin_listener *listener)
 {
-    resume_all(listener);
-    MHD_run(listener->daemon);
+    for (int i = 0; i < LAST_TURNS; i++) { /* replies that are ready go out */
+        resume_all(listener);
+        MHD_run(listener->daemon);
+    }
     resume_all(listener); /* those that waited on */
     MHD_stop_daemon(listener->daemon);
     listener->daemon = NULL;

@@ -1,4 +1,4 @@
-/* What the relay knows of accounts: pools and limits; and the host's addresses. */
+/* What the relay knows of accounts: pools and limits. */
 #include <stdlib.h>
 
 #include "broker/admin/account_json.h"
@@ -24,7 +24,7 @@ static json_t *pool_json(const struct account *account, const struct relay_pool 
         (json_int_t)n->unknown);
 
     if (json)
-        json_object_set_new(json, "last_delivery", date_json(n->last_delivery_wall_ms));
+        json_object_set_new(json, "last_delivery", admin_time(n->last_delivery_wall_ms));
     return json;
 }
 
@@ -150,36 +150,4 @@ void pools_list(struct admin_request *request)
 void limits_list(struct admin_request *request)
 {
     ask(request, "limits", limit_json);
-}
-
-/* --- addresses of this host --------------------------------------------------------- */
-
-struct address_lists {
-    json_t *addresses, *missing;
-};
-
-static void add_address(void *owner, const struct address_info *info)
-{
-    struct address_lists *lists = owner;
-    json_t *json;
-
-    if (!info->present) {
-        json_array_append_new(lists->missing, json_pack("{s:s, s:I}", "address", info->text,
-                                                        "accounts", (json_int_t)info->accounts));
-        return;
-    }
-    json = json_pack("{s:s, s:b, s:I}", "address", info->text, "usable", info->usable, "accounts",
-                     (json_int_t)info->accounts);
-    json_object_set_new(json, "why", info->usable ? json_null() : json_string(info->why));
-    json_array_append_new(lists->addresses, json);
-}
-
-void addresses_list(struct admin_request *request)
-{
-    struct address_lists lists = {json_array(), json_array()};
-
-    addresses_each(&admin_broker(request)->registry.addresses, add_address, &lists);
-    admin_reply(request, 200,
-                json_pack("{s:b, s:o, s:o}", "success", 1, "addresses", lists.addresses, "missing",
-                          lists.missing));
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/date.h"
 #include "broker/admin/request_private.h"
 #include "broker/wipe.h"
 
@@ -120,6 +121,16 @@ const char *admin_who(const struct admin_request *request)
     return request->who;
 }
 
+json_t *admin_time(uint64_t wall_ms)
+{
+    char text[DATE_TEXT];
+
+    if (!wall_ms)
+        return json_null();
+    date_format(wall_ms, text);
+    return json_string(text);
+}
+
 /* --- what is replied -------------------------------------------------------- */
 
 void admin_header(struct admin_request *request, const char *name, const char *value)
@@ -168,7 +179,7 @@ void admin_reply_text(struct admin_request *request, unsigned status, const char
 
 void admin_reply(struct admin_request *request, unsigned status, json_t *body)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     size_t len = text ? strlen(text) : 0;
     struct MHD_Response *response = NULL;
 

@@ -56,6 +56,8 @@ bool admin_may(const struct admin_request *request, enum admin_scope scope);
 /* Who that is, for the log: "token:NAME", "uid:0", "127.0.0.1". */
 const char *admin_who(const struct admin_request *request);
 bool admin_gone(const struct admin_request *request);
+/* ISO 8601, UTC; null for 0. */
+json_t *admin_time(uint64_t wall_ms);
 
 /* A header of the reply, before it; `name` is a literal, the value is copied. Four
  * at most. */

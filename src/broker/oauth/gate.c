@@ -104,6 +104,7 @@ static void leave(struct tokens *tokens, struct gate *gate, struct account *acco
     gate_untold(gate, account);
     if (!list_empty(&gate->accounts))
         return;
+    tokens->gates_closed[gate->kind] -= gate->closed;
     HASH_DEL(tokens->gates[gate->kind], gate);
     free(gate);
 }
@@ -161,6 +162,7 @@ bool gate_refused(struct gate *gate, struct account *account, uint64_t now_ms, c
     gate->closed = gate->closed || (gate->several && gate->failures >= kinds[gate->kind].failures);
     if (!gate->closed)
         return false;
+    account->token.tokens->gates_closed[gate->kind] += !was_closed;
     /* Requests that were under way when it closed are no probes. */
     if (!was_closed || now_ms >= gate->next_probe_ms) {
         gate->next_probe_ms = now_ms + probe_delay(gate);
@@ -174,6 +176,7 @@ bool gate_accepted(struct gate *gate, struct account *account)
     bool was_closed = gate->closed;
 
     gate_untold(gate, account);
+    account->token.tokens->gates_closed[gate->kind] -= was_closed;
     gate->closed = gate->several = false;
     gate->witness = NULL;
     gate->failures = gate->probes = 0;

@@ -111,6 +111,7 @@ struct tokens {
     uint64_t save_delay_ms;
     size_t saves_running;
     struct gate *gates[GATES]; /* hash tables by key */
+    size_t gates_closed[GATES];
     enum tokens_stage stage;
     struct tokens_stats stats;
     /* The store's record differs from ours: somebody edited it. */
