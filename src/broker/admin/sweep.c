@@ -75,7 +75,8 @@ static void on_token(struct token_waiter *waiter, enum oauth_class class_, const
 
     result->class_ = class_;
     result->token_ok = class_ == OAUTH_OK;
-    slice_copy(slice_of(text), result->token_text, sizeof(result->token_text));
+    slice_copy(slice_of(result->token_ok ? "the endpoint gave a token" : text), result->token_text,
+               sizeof(result->token_text));
     if (!result->token_ok || !result->sweep->smtp) {
         finish(result);
         return;
@@ -133,10 +134,7 @@ void sweeps_abandon(struct broker *broker)
 
 static json_t *step_json(const char *step, bool ok, const char *text)
 {
-    json_t *json = json_pack("{s:s, s:b}", "step", step, "ok", ok);
-
-    json_object_set_new(json, "text", *text ? json_string(text) : json_null());
-    return json;
+    return json_pack("{s:s, s:b, s:s}", "step", step, "ok", ok, "text", text);
 }
 
 static const char *verdict_of(const struct sweep_result *result)
