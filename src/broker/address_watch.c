@@ -22,7 +22,7 @@ struct address_watch {
     int fd;
     uint32_t seq; /* of the dump under way, or the last one */
     bool dumping;
-    bool again;         /* the dump under way may have missed something */
+    bool again; /* the dump under way may have missed something */
     uint64_t begun_ms;
     struct timer timer; /* the next dump */
     char datagram[DATAGRAM_MAX];

@@ -10,6 +10,7 @@
 #include "broker/admin/sweep.h"
 #include "broker/notify.h"
 #include "broker/oauth/verify.h"
+#include "broker/store/file_io.h"
 
 /* A relay that never becomes ready will not do so the fourth time. */
 #define FAILED_STARTS_MAX 3
@@ -356,11 +357,23 @@ static void watch_addresses(struct broker *broker)
                   log_s("text", "ip_address of accounts is not checked before it is used"));
 }
 
+static struct store *open_store(struct broker *broker, struct reason *why)
+{
+    struct store_options options = {.key_file = broker->setup->conf->store_key_file,
+                                    .results = &broker->mailbox,
+                                    .changed = on_store_changed,
+                                    .owner = broker};
+    const char *path;
+
+    store_find(broker->accounts_path, &path);
+    if (broker->accounts_by_default && !file_make_folders(path, why))
+        return NULL;
+    return store_open(broker->accounts_path, &options, why);
+}
+
 static bool build(struct broker *broker, struct reason *why)
 {
     struct http_settings settings = http_settings_of(broker->setup);
-    struct store_options store_options = {
-        .key_file = "", .results = &broker->mailbox, .changed = on_store_changed, .owner = broker};
 
     list_init(&broker->intakes);
     list_init(&broker->sweeps);
@@ -377,7 +390,7 @@ static bool build(struct broker *broker, struct reason *why)
     broker->passwords = passwords_new(&broker->loop);
     if (!broker->passwords)
         return reason_set(why, "out of memory");
-    broker->store = store_open(broker->accounts_path, &store_options, why);
+    broker->store = open_store(broker, why);
     if (!broker->store)
         return false;
     tokens_init(&broker->tokens, &broker->loop, broker->http, broker->store);
@@ -447,6 +460,12 @@ static int run(struct broker *broker)
     return broker->status;
 }
 
+static bool find_accounts(struct broker *broker, struct reason *why)
+{
+    return cli_find_accounts(broker->cli, broker->setup->conf, broker->accounts_path,
+                             sizeof(broker->accounts_path), &broker->accounts_by_default, why);
+}
+
 int broker_main(const struct cli *cli)
 {
     struct broker *broker = calloc(1, sizeof(*broker));
@@ -461,8 +480,7 @@ int broker_main(const struct cli *cli)
         list_init(&broker->reload_waiters);
         broker->setup = setup_load(cli, &notes, &why);
     }
-    if (!broker || !broker->setup ||
-        !cli_find_accounts(cli, broker->accounts_path, sizeof(broker->accounts_path), &why) ||
+    if (!broker || !broker->setup || !find_accounts(broker, &why) ||
         !admin_check(broker->setup->conf, broker->accounts_path, &why) ||
         !(broker->log = log_output_open(broker->setup->conf, &why))) {
         dprintf(STDERR_FILENO, "bearerd: %s\n", why.text);

@@ -39,7 +39,8 @@ struct reload_waiter {
 struct broker {
     const struct cli *cli;
     struct setup *setup;
-    char accounts_path[SETUP_PATH_MAX];
+    char accounts_path[SETUP_PATH_MAX]; /* a location, for store_open */
+    bool accounts_by_default;           /* nobody named it */
     struct log_output *log;
     struct loop loop;
     struct mailbox mailbox; /* answers of the store */

@@ -32,11 +32,7 @@ static void rebind(struct registry *registry)
 
 void registry_configure(struct registry *registry, const struct conf *conf)
 {
-    const struct address_rules rules = {.binding = conf->source_ip_binding,
-                                        .validate = conf->source_ip_validate,
-                                        .use_ipv6 = conf->use_ipv6,
-                                        .private_ok = conf->source_ip_private != CONF_OFF,
-                                        .private_assign = conf->source_ip_private == CONF_ON};
+    struct address_rules rules = address_rules_of(conf);
     bool other_binding = rules.binding != registry->addresses.rules.binding;
 
     registry->conf = conf;

@@ -85,6 +85,9 @@ struct conf {
     char admin_token_file[CONF_TEXT_MAX]; /* "" beside the accounts */
     uint32_t admin_requests_per_second;
     uint64_t admin_timeout_ms;
+    /* accounts */
+    char store_location[CONF_TEXT_MAX]; /* "" searched for */
+    char store_key_file[CONF_TEXT_MAX]; /* "" the credential, or beside the database */
     /* processes */
     uint32_t workers; /* 0: one per CPU */
     uint64_t drain_ms;

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from lib.daemon import run_bearerd
 from lib.netns import Namespace
 from lib.sim import Sim
 from lib.util import wait_until
@@ -163,6 +164,17 @@ def test_what_may_not_be_used_at_start(net, start):
         delivered(daemon, 1)
         assert peers(sim, 1) == {"10.77.0.1"}
         assert not peers(sim, 2) and not peers(sim, 3)
+
+
+def test_check_tells_who_could_not_send(net, start):
+    """Before the first start: a note, as addresses come and go."""
+    net.add("10.77.0.1")
+    with Sim(accounts=2) as sim:
+        daemon = start([record(sim, 1, "10.77.0.1"), record(sim, 2, "10.77.0.2")], ca=sim.ca)
+        code, said, _ = run_bearerd("--check", *daemon.args)
+    assert code == 0
+    assert "note: account acc-2 could not send now: ip_address 10.77.0.2 is not an address" in said
+    assert "acc-1" not in said
 
 
 def test_options_and_accounts_are_reloaded(net, start):

@@ -24,6 +24,7 @@ static void end_export(struct export *export)
     free(export);
 }
 
+/* Notes and keys that nobody knows may hold anything. */
 static void drop_secrets(json_t *record)
 {
     const char *key;
@@ -32,7 +33,7 @@ static void drop_secrets(json_t *record)
 
     json_object_foreach_safe(record, next, key, value)
     {
-        if (record_key_is_secret(key))
+        if (!record_key_is_public(key))
             json_object_del(record, key);
     }
 }

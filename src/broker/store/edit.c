@@ -28,7 +28,7 @@ static bool refuse(struct work *work, enum store_status status, const char *text
 static void drop(struct edit_found *found)
 {
     json_decref(found->object);
-    *found = (struct edit_found){-1, NULL};
+    *found = EDIT_NOTHING;
 }
 
 static bool failed(struct work *work)
@@ -41,7 +41,7 @@ static bool find(struct work *work, bool by_login, const char *name, struct edit
 {
     const struct edit_ops *ops = work->ground->ops;
 
-    *found = (struct edit_found){-1, NULL};
+    *found = EDIT_NOTHING;
     if (!(by_login ? ops->by_login : ops->by_id)(work->ground, name, found)) {
         drop(found);
         return false;
@@ -164,7 +164,7 @@ static bool check_names(struct work *work)
 static void set_old(struct work *work, struct edit_found *old)
 {
     work->old = *old;
-    *old = (struct edit_found){-1, NULL};
+    *old = EDIT_NOTHING;
     if (!record_id(work->old.object, work->old_id, sizeof(work->old_id)))
         work->old_id[0] = '\0';
 }
@@ -207,6 +207,9 @@ static bool patch(struct work *work)
     if (!find(work, false, work->edit->id, &found))
         return failed(work) ? false : refuse(work, STORE_GONE, "there is no account with this id");
     set_old(work, &found);
+    if (work->old.broken)
+        return refuse(work, STORE_INVALID,
+                      "its secrets cannot be opened: give the whole record anew, or remove it");
     work->object = json_copy(work->old.object);
     edit_merge(work->object, work->edit->object);
     return change(work);
@@ -218,7 +221,7 @@ static bool find_place(struct work *work)
 {
     char login[2048];
     const char *id = json_string_value(json_object_get(work->edit->object, "account_id"));
-    struct edit_found by_login = {-1, NULL}, by_id = {-1, NULL};
+    struct edit_found by_login = EDIT_NOTHING, by_id = EDIT_NOTHING;
     bool ok = true;
 
     if (record_login(work->edit->object, login, sizeof(login)))
@@ -280,7 +283,7 @@ static bool remove_record(struct work *work)
 
 bool edit_run(struct edit_ground *ground, struct store_edit *edit)
 {
-    struct work work = {.ground = ground, .edit = edit, .old = {-1, NULL}};
+    struct work work = {.ground = ground, .edit = edit, .old = EDIT_NOTHING};
     bool done;
 
     edit->status = STORE_OK;

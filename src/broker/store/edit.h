@@ -9,7 +9,10 @@
 struct edit_found {
     int64_t key;    /* the back end's; -1: none */
     json_t *object; /* whole, secrets included; a reference of the caller's */
+    bool broken;    /* its secrets cannot be had: the object lacks them */
 };
+
+#define EDIT_NOTHING ((struct edit_found){-1, NULL, false})
 
 struct edit_ground;
 

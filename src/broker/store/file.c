@@ -128,7 +128,7 @@ static bool found(struct edit_ground *ground, size_t record, struct edit_found *
     if (record != SIZE_MAX)
         *found = (struct edit_found){
             (int64_t)record,
-            json_incref(json_array_get(rewrite_of(ground)->document.records, record))};
+            json_incref(json_array_get(rewrite_of(ground)->document.records, record)), false};
     return true;
 }
 

@@ -23,3 +23,6 @@ int file_lock(const char *path, uint64_t wait_ms, struct reason *why);
  * the old one's owner, fsync, rename, fsync of the folder. On failure the old
  * file is as it was. The caller holds the lock. `id` (or NULL) is then the new one's. */
 bool file_replace(const char *path, struct slice content, struct file_id *id, struct reason *why);
+
+/* The folders on the way to a file, those that are missing with mode 0700. */
+bool file_make_folders(const char *path, struct reason *why);

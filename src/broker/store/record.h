@@ -56,6 +56,9 @@ bool record_id(const json_t *object, char *out, size_t cap);
 bool record_login(const json_t *object, char *out, size_t cap);
 /* The e-mail for messages, "?" when there is none. Never fails. */
 const char *record_email(const json_t *object);
+/* Whether a key's value may be seen by who sees the store. What nobody knows may
+ * be a secret with a misspelt name. */
+bool record_key_is_public(const char *key);
 /* Only comments (keys that begin with '_'): not an account at all. */
 bool record_is_comment(const json_t *object);
 

@@ -102,7 +102,7 @@ static const struct field fields[] = {
     {"rate_limiting", GROUP, .group = rate_fields},
     {"retry", GROUP, .group = retry_fields},
     {"circuit_breaker", GROUP, .group = breaker_fields},
-    {"token", ANYTHING},
+    {"token", ANYTHING, .flags = SECRET},
     {"messages_this_hour", ANYTHING},
     {"concurrent_messages", ANYTHING},
     {"active_connections", ANYTHING},
@@ -319,11 +319,11 @@ bool record_knows(const char *key)
     return field_named(key) != NULL;
 }
 
-bool record_key_is_secret(const char *key)
+bool record_key_is_public(const char *key)
 {
     const struct field *field = field_named(key);
 
-    return field && field->flags & SECRET;
+    return field && !(field->flags & SECRET);
 }
 
 bool record_has_required(const struct account_record *record, struct reason *why)

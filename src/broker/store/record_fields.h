@@ -9,7 +9,6 @@ bool record_read_fields(struct account_record *record, const json_t *object, con
                         struct problems *problems, struct reason *why);
 /* Whether a record may have the key. */
 bool record_knows(const char *key);
-bool record_key_is_secret(const char *key);
 bool record_has_required(const struct account_record *record, struct reason *why);
 /* Replaces a text. */
 bool record_set_text(char **at, struct slice text, struct reason *why);

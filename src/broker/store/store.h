@@ -125,6 +125,7 @@ struct store_options {
     /* Somebody else changed the data; on the loop's thread. NULL: nobody asks. */
     void (*changed)(void *owner);
     void *owner;
+    bool look_only; /* for --check: nothing is made, and no schema changed */
 };
 
 struct store_ops {
@@ -144,7 +145,8 @@ struct store_ops {
 extern const struct store_ops file_store_ops, sqlite_store_ops;
 
 /* "file:PATH", "sqlite:PATH", or a path: one that ends in .db or holds an SQLite
- * file is sqlite, any other is file. NULL and a reason when the back end does not
- * start. */
+ * file is sqlite, any other is file. */
+const struct store_ops *store_find(const char *location, const char **path);
+/* NULL and a reason when the back end does not start. */
 struct store *store_open(const char *location, const struct store_options *options,
                          struct reason *why);

@@ -1,6 +1,7 @@
 /* What every back end does with accounts, the same for each of them. */
 #include "broker/store_world.h"
 
+#include <sodium.h>
 #include <stdio.h>
 
 #include "broker/store/edit.h"
@@ -421,5 +422,7 @@ static int run(const char *name, const char *file)
 int main(void)
 {
     json_set_alloc_funcs(wipe_malloc, wipe_free);
-    return run("broker/store (file)", "accounts.json");
+    assert_true(sodium_init() >= 0);
+    return run("broker/store (file)", "accounts.json") +
+           run("broker/store (sqlite)", "accounts.db");
 }
