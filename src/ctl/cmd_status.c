@@ -29,17 +29,18 @@ static void print_counters(const char *heading, json_t *counters)
 {
     char label[64], count[48];
     const char *name;
+    bool any = false;
     json_t *value;
 
-    if (!json_object_size(counters))
-        return;
-    out_heading(heading);
     json_object_foreach(counters, name, value)
     {
         size_t len = strlen(name);
 
         if (!json_is_number(value) || json_number_value(value) == 0)
             continue;
+        if (!any)
+            out_heading(heading);
+        any = true;
         if (len > 6 && strcmp(name + len - 6, "_total") == 0)
             len -= 6;
         slice_copy((struct slice){name, len}, label, sizeof(label));

@@ -180,8 +180,10 @@ static bool is_token(const char *text)
 
 static int keep_token(struct place *place, char *text, const char *from)
 {
-    text[strcspn(text, "\r\n")] = '\0';
-    if (!is_token(text))
+    size_t len = strcspn(text, "\r\n");
+
+    text[len] = '\0';
+    if (len == TOKEN_MAX || !is_token(text))
         return ctl_usage("%s holds no token: it must be one line like brd_...", from);
     place->token = strdup(text);
     place->token_from = from;

@@ -22,6 +22,7 @@ struct table {
     bool titled; /* titles are printed, widths are fixed */
     size_t widths[TABLE_COLUMNS_MAX];
     bool hidden[TABLE_COLUMNS_MAX];
+    size_t at;          /* columns of the line that are used */
     struct cell *cells; /* TABLE_ROWS * count */
     size_t used;
 };
@@ -102,10 +103,32 @@ static void fix_widths(struct table *table)
     }
 }
 
-static void put_blanks(FILE *out, size_t count)
+static void put_blanks(struct table *table, size_t count)
 {
+    table->at += count;
     while (count--)
-        fputc(' ', out);
+        fputc(' ', table->out);
+}
+
+static void end_line(struct table *table)
+{
+    fputc('\n', table->out);
+    table->at = 0;
+}
+
+static size_t room_after(const struct table *table)
+{
+    if (!table->width)
+        return SIZE_MAX;
+    return table->at < table->width ? table->width - table->at : 0;
+}
+
+/* What the column has, or what is left of a line that is too short for it. */
+static size_t room_for(const struct table *table, size_t column)
+{
+    size_t left = room_after(table);
+
+    return left < table->widths[column] ? left : table->widths[column];
 }
 
 static bool is_last(const struct table *table, size_t column)
@@ -119,32 +142,33 @@ static bool is_last(const struct table *table, size_t column)
 
 /* Without a terminal nothing is cut; a cell that is too wide moves the rest of
  * its line. */
-static void put_cell(const struct table *table, size_t column, struct slice text,
-                     enum colour colour)
+static void put_cell(struct table *table, size_t column, struct slice text, enum colour colour)
 {
-    size_t room = table->widths[column], width = safe_width(text);
-    bool last = is_last(table, column), cut = table->width && width > room;
+    size_t room = room_for(table, column), width = safe_width(text), blanks;
+    bool right = table->columns[column].right, cut = table->width && width > room;
 
     if (table->hidden[column])
         return;
     if (cut) {
         text = safe_cut(text, room ? room - 1 : 0);
-        width = safe_width(text) + 1;
+        width = safe_width(text) + (room > 0);
     }
-    if (table->columns[column].right && width < room)
-        put_blanks(table->out, room - width);
+    blanks = width < room ? room - width : 0;
+    put_blanks(table, right ? blanks : 0);
     fprintf(table->out, "%s%.*s%s%s", out_begin(table->colours, colour), (int)text.len, text.ptr,
-            cut ? "~" : "", out_end(table->colours, colour));
-    if (!last && !table->columns[column].right && width < room)
-        put_blanks(table->out, room - width);
-    put_blanks(table->out, last ? 0 : GAP);
+            cut && room ? "~" : "", out_end(table->colours, colour));
+    table->at += width;
+    if (is_last(table, column))
+        return;
+    put_blanks(table, right ? 0 : blanks);
+    put_blanks(table, room_after(table) < GAP ? room_after(table) : GAP);
 }
 
 static void put_titles(struct table *table)
 {
     for (size_t i = 0; i < table->count; i++)
         put_cell(table, i, slice_of(table->columns[i].title), BOLD);
-    fputc('\n', table->out);
+    end_line(table);
 }
 
 static void flush_rows(struct table *table)
@@ -158,7 +182,7 @@ static void flush_rows(struct table *table)
         put_cell(table, i % table->count, slice_of(table->cells[i].text), table->cells[i].colour);
         free(table->cells[i].text);
         if ((i + 1) % table->count == 0)
-            fputc('\n', table->out);
+            end_line(table);
     }
     table->used = 0;
 }
