@@ -75,6 +75,8 @@ void intake_free(struct intake *intake)
 {
     for (size_t i = 0; intake->items && i < intake->count; i++) {
         verify_cancel(&intake->items[i].check);
+        token_grant_clear(&intake->items[i].check.grant);
+        secret_free(&intake->items[i].check.refresh_token);
         drop_contents(&intake->items[i]);
         free(intake->items[i].email);
     }
@@ -298,6 +300,7 @@ static void on_verified(struct verify *verify)
     } else {
         item->verified = true;
         item->grant = verify->grant;
+        verify->grant.value = NULL;
         if (verify->refresh_token)
             json_object_set_new(item->object, "refresh_token", json_string(verify->refresh_token));
         secret_free(&verify->refresh_token);
@@ -342,7 +345,6 @@ void intakes_abandon(struct broker *broker)
 
         for (size_t i = 0; i < intake->count; i++) {
             verify_cancel(&intake->items[i].check);
-            secret_free(&intake->items[i].check.refresh_token);
             if (intake->items[i].verdict == INTAKE_PENDING)
                 refuse(&intake->items[i], INTAKE_FAILED, "bearerd is ending");
         }
