@@ -22,8 +22,8 @@
 #include "ctl/records.h"
 #include "ctl/safe.h"
 
-#define BATCH_RECORDS 1000
-#define BATCH_OCTETS (4u << 20)
+#define BATCH_RECORDS 5000
+#define BATCH_OCTETS (8u << 20)
 #define READ_OCTETS 65536
 
 struct import {

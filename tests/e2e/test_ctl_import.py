@@ -127,13 +127,13 @@ def many(world, count):
 @pytest.mark.timeout(180)
 def test_import_and_list_thousands(world, tmp_path):
     """More than one batch up, more than one page down."""
-    done = world.ctl.ok("import", written(tmp_path, list(many(world, 2500))))
-    assert done.lines[-1].startswith("2,500 added")
-    assert len(world.emails()) == 2501
-    assert len(set(world.emails())) == 2501
+    done = world.ctl.ok("import", written(tmp_path, list(many(world, 5500))))
+    assert done.lines[-1].startswith("5,500 added")
+    assert len(world.emails()) == 5501
+    assert len(set(world.emails())) == 5501
     listed = world.ctl.ok("accounts", "list", "many024")
-    assert listed.lines[-1].startswith("100 of 2,501 accounts")
-    assert len(world.ctl.ok("export", "--format", "ndjson").ndjson()) == 2501
+    assert listed.lines[-1].startswith("100 of 5,501 accounts")
+    assert len(world.ctl.ok("export", "--format", "ndjson").ndjson()) == 5501
 
 
 def test_import_shows_progress_on_a_terminal(world, tmp_path):
