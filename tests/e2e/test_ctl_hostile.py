@@ -175,11 +175,11 @@ def test_import_goes_in_batches(fake):
     def handler_body(_):
         return api.seen[-1][3]
 
-    records = b"".join(b'{"email":"a%d@b"}\n' % n for n in range(2200))
+    records = b"".join(b'{"email":"a%d@b"}\n' % n for n in range(11000))
     done = harmless(Ctl(api.url)("import", "-", stdin=records))
     assert done.code == PARTLY
-    assert [len(seen[3].splitlines()) for seen in api.seen] == [1000, 1000, 200]
-    assert "record 2200 (line 2200)" in done.out
+    assert [len(seen[3].splitlines()) for seen in api.seen] == [5000, 5000, 1000]
+    assert "record 11000 (line 11000)" in done.out
     sent = json.loads(api.seen[0][3].splitlines()[0])
     assert sent == {"email": "a0@b", "verify": False, "overwrite": False}
 
