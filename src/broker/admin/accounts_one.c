@@ -150,6 +150,36 @@ static bool check_keys(struct admin_request *request, const json_t *object)
     return true;
 }
 
+static bool names(const json_t *object, const char *key, const char *current)
+{
+    const json_t *value = json_object_get(object, key);
+
+    return value && (!json_is_string(value) || strcmp(json_string_value(value), current) != 0);
+}
+
+/* Where the account's secrets go is changed by who has them, or by the owner: else
+ * whoever may write could have them sent to himself. */
+static bool may_redirect(struct admin_request *request, const struct account *account,
+                         const json_t *object)
+{
+    const struct account_record *record = account->record;
+    bool has_secrets = json_object_get(object, "refresh_token") &&
+                       (!record->client_secret[0] || json_object_get(object, "client_secret")) &&
+                       (!record->extra[0] || json_object_get(object, "extra"));
+    const char *key = names(object, "oauth_token_url", record->token_url) ? "oauth_token_url"
+                      : names(object, "oauth_endpoint", record->endpoint) ? "oauth_endpoint"
+                                                                          : NULL;
+
+    if (!key || has_secrets || admin_may(request, ADMIN_OWNER))
+        return true;
+    admin_error_field(
+        request, 403, key,
+        "\"%s\": the account's secrets are sent there: name them anew with it, or use "
+        "a token with the scope write, or the unix socket as bearerd's user or root",
+        key);
+    return false;
+}
+
 void accounts_patch(struct admin_request *request)
 {
     struct account *account = accounts_find(request);
@@ -161,7 +191,7 @@ void accounts_patch(struct admin_request *request)
         admin_error(request, 400, "the body must be an object with the keys to change");
         return;
     }
-    if (check_keys(request, object))
+    if (check_keys(request, object) && may_redirect(request, account, object))
         patch(request, account, json_deep_copy(object), "updated");
 }
 

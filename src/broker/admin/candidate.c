@@ -125,6 +125,7 @@ static void keep_existing(json_t *object, const struct account *account, struct 
 {
     const struct account_record *record = account->record;
     const struct conf_provider *provider = conf_provider(conf, slice_of(record->provider));
+    bool same_url;
 
     if (slice_equal_nocase(slice_of(text_of(object, "provider")), slice_of(record->provider))) {
         keep_text(object, "oauth_endpoint", record->endpoint);
@@ -136,10 +137,15 @@ static void keep_existing(json_t *object, const struct account *account, struct 
         forget(object, "scope");
         forget(object, "tenant");
     }
-    if (strcmp(text_of(object, "client_id"), record->client_id) == 0)
+    /* Nor is a secret of the old ones sent to a place that the request names. */
+    same_url = !has(object, "oauth_token_url") ||
+               strcmp(text_of(object, "oauth_token_url"), record->token_url) == 0;
+    if (same_url && strcmp(text_of(object, "client_id"), record->client_id) == 0)
         keep_text(object, "client_secret", record->client_secret);
     else
         forget(object, "client_secret");
+    if (!same_url)
+        forget(object, "extra");
     keep_text(object, "account_id", record->id);
     keep_text(object, "vmta_name", record->vmta_name);
     set_default(object, "ip_address", record->source_address);
