@@ -153,7 +153,7 @@ static void reply_done(struct admin_request *request, struct intake *intake)
     text_addf(&text, "%zu added, %zu updated, %zu failed", added, updated, failed);
     body = success(intake->broker, message);
     /* The original had no number of its own for those that replaced another. */
-    json_object_set_new(body, "added_count", json_integer((json_int_t)(added + updated)));
+    json_object_set_new(body, "added_count", json_integer((json_int_t)added + (json_int_t)updated));
     json_object_set_new(body, "updated_count", json_integer((json_int_t)updated));
     if (failed) {
         json_object_set_new(body, "success", json_string("partial"));

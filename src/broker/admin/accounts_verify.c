@@ -141,7 +141,7 @@ static struct sweep *sweep_of(struct admin_request *request, const json_t *body)
     struct filter filter;
     struct sweep *sweep;
 
-    if (emails && json_is_array(emails) && json_array_size(emails))
+    if (json_array_size(emails))
         return sweep_named(request, emails);
     if (!filter_read_json(&filter, request, body))
         return NULL;
