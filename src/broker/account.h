@@ -20,7 +20,7 @@ enum hold_by { HOLD_OPERATOR, HOLD_PROVIDER, HOLD_TOKEN, HOLDS };
 struct hold {
     enum account_state state; /* ACCOUNT_ACTIVE: none */
     uint64_t until_wall_ms;   /* 0: until it is lifted */
-    char *text;               /* NULL: none */
+    const char *text;         /* NULL: none; shared: an endpoint that is down concerns many */
 };
 
 struct registry;

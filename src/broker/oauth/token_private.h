@@ -22,6 +22,8 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
  * no room. */
 struct token *turns_next(struct tokens *tokens);
 
+/* What mail hears while there is no token; NULL: nothing. */
+void token_set_down_text(struct token *token, const char *text);
 /* Mail that comes now has no token: it hears why. */
 void outcome_hold_down(struct account *account);
 /* Its turn came, but a gate is closed for a while. */
