@@ -23,7 +23,7 @@ struct hold {
     enum account_state state; /* ACCOUNT_ACTIVE: none */
     uint64_t until_wall_ms;   /* 0: until it is lifted */
     uint64_t since_wall_ms;   /* when it came to this state; 0: it was never in another */
-    char *text;               /* NULL: none */
+    const char *text;         /* NULL: none; shared: an endpoint that is down concerns many */
 };
 
 struct registry;
@@ -32,6 +32,7 @@ struct account {
     UT_hash_handle by_id, by_login;
     struct registry *registry;
     struct account_record *record;
+    uint64_t serial;     /* in the order in which accounts came to be; never given twice */
     uint64_t generation; /* see ipc.h */
     bool in_relay;       /* the relay knows it and is kept informed */
     bool listed;         /* during a reload: the store still has it */

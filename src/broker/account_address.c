@@ -3,6 +3,15 @@
 #include "base/log.h"
 #include "broker/registry.h"
 
+struct address_rules address_rules_of(const struct conf *conf)
+{
+    return (struct address_rules){.binding = conf->source_ip_binding,
+                                  .validate = conf->source_ip_validate,
+                                  .use_ipv6 = conf->use_ipv6,
+                                  .private_ok = conf->source_ip_private != CONF_OFF,
+                                  .private_assign = conf->source_ip_private == CONF_ON};
+}
+
 static void hold(struct account *account, enum address_verdict verdict)
 {
     char why[ADDRESS_WHY_MAX];

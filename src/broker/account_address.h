@@ -4,7 +4,9 @@
 
 #include "broker/account.h"
 
+struct address_rules address_rules_of(const struct conf *conf);
+
 /* The account is new, or its record is. */
 void account_address_set(struct account *account);
 /* For struct addresses: of all accounts that send from there. */
-void account_address_judged(void *registry, struct address *address);
+void account_address_judged(void *owner, struct address *address);

@@ -22,7 +22,8 @@ struct address_watch {
     int fd;
     uint32_t seq; /* of the dump under way, or the last one */
     bool dumping;
-    bool again;         /* the dump under way may have missed something */
+    bool again; /* the dump under way may have missed something */
+    uint64_t begun_ms;
     struct timer timer; /* the next dump */
     char datagram[DATAGRAM_MAX];
 };
@@ -30,6 +31,15 @@ struct address_watch {
 static void dump_in(struct address_watch *watch, uint64_t ms)
 {
     loop_timer_set(watch->loop, &watch->timer, ms);
+}
+
+/* At once, unless the last one was just now: a flood of changes is not answered
+ * by a flood of dumps. */
+static void dump_again(struct address_watch *watch)
+{
+    uint64_t now = loop_now(watch->loop), soonest = watch->begun_ms + DUMP_SOON_MS;
+
+    dump_in(watch, soonest > now ? soonest - now : 0);
 }
 
 static void complain(const char *what, int error)
@@ -44,6 +54,7 @@ static bool begin_dump(struct address_watch *watch)
     struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 
     watch->again = false;
+    watch->begun_ms = loop_now(watch->loop);
     watch->dumping = sendto(watch->fd, request, len, 0, (struct sockaddr *)&kernel,
                             sizeof(kernel)) == (ssize_t)len;
     if (watch->dumping)
@@ -67,7 +78,7 @@ static void end_dump(struct address_watch *watch, bool whole)
     if (whole)
         addresses_dump_end(watch->addresses);
     if (!whole || watch->again)
-        dump_in(watch, DUMP_SOON_MS);
+        dump_again(watch);
 }
 
 /* The next dump is due in a minute, unless another was still being made. */
@@ -78,7 +89,7 @@ static void take_failure(struct address_watch *watch, const struct netlink_event
     watch->dumping = false;
     complain("the kernel refuses to list this host's addresses", event->error);
     if (event->error == EBUSY)
-        dump_in(watch, DUMP_SOON_MS);
+        dump_again(watch);
 }
 
 static void take_event(struct address_watch *watch, const struct netlink_event *event)
@@ -127,11 +138,12 @@ static bool receive(struct address_watch *watch)
         .msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &piece, .msg_iovlen = 1};
     ssize_t len = recvmsg(watch->fd, &message, MSG_DONTWAIT);
 
-    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+    if (len < 0 && errno == EAGAIN)
         return false;
     if (len < 0) { /* ENOBUFS: notifications were lost */
         complain("changes of addresses were missed; all are read again", errno);
-        return begin_dump(watch);
+        dump_again(watch);
+        return true;
     }
     if (from.nl_pid == 0 && !(message.msg_flags & MSG_TRUNC))
         take_datagram(watch, (size_t)len);
@@ -142,10 +154,11 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 {
     struct address_watch *watch = poll->data;
 
-    (void)status;
     (void)events;
     for (int i = 0; i < DATAGRAMS_PER_TURN && receive(watch); i++)
         ;
+    if (status < 0) /* libuv takes a pending error, such as ENOBUFS, for the end */
+        uv_poll_start(poll, UV_READABLE, on_readable);
 }
 
 static int open_socket(struct reason *why)

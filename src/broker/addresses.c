@@ -85,8 +85,8 @@ static const char *cause_of(enum address_verdict verdict)
         [ADDRESS_IPV6_OFF] =
             "is IPv6, which is off: set upstream.use_ipv6 to true, or name an IPv4 address",
         [ADDRESS_RESERVED] = "name a public address of this host",
-        [ADDRESS_PRIVATE] = "set upstream.source_ip_private to auto if NAT leads out from there, "
-                            "or name a public address of this host",
+        [ADDRESS_PRIVATE] =
+            "set upstream.source_ip_private to auto, or name a public address of this host",
         [ADDRESS_ABSENT] = "is not an address of this host: add it to an interface, or correct it",
         [ADDRESS_TENTATIVE] = "is not ready: duplicate address detection has not ended",
         [ADDRESS_DUPLICATE] = "failed duplicate address detection: another host has it",
@@ -377,15 +377,16 @@ static bool is_better(const struct address *a, const struct address *b)
 
 void addresses_assign(struct addresses *addresses, char out[IP_TEXT_MAX])
 {
-    struct address *best = NULL;
+    struct address *best;
 
     out[0] = '\0';
     if (addresses->candidates.count < 2)
         return;
+    best = container_of(list_first(&addresses->candidates), struct address, candidate);
     list_foreach (&addresses->candidates, node) {
         struct address *address = container_of(node, struct address, candidate);
 
-        if (!best || is_better(address, best))
+        if (is_better(address, best))
             best = address;
     }
     best->promised++;

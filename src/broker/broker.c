@@ -6,7 +6,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "broker/admin/intake.h"
+#include "broker/admin/sweep.h"
 #include "broker/notify.h"
+#include "broker/oauth/verify.h"
+#include "broker/store/file_io.h"
 
 /* A relay that never becomes ready will not do so the fourth time. */
 #define FAILED_STARTS_MAX 3
@@ -39,6 +43,8 @@ void broker_use_setup(struct broker *broker)
     broker->log_level_set = false;
     log_set_format(conf->log_format);
     http_configure(broker->http, &settings);
+    http_configure(broker->verify_http, &settings);
+    verifier_configure(broker->verifier, conf);
     resolver_configure(broker->resolver, conf->dns_ttl_max_ms, conf->use_ipv6);
     broker->tokens.conf = conf;
     registry_configure(&broker->registry, conf);
@@ -317,7 +323,16 @@ static void on_watchdog(struct timer *timer)
     loop_timer_set(&broker->loop, &broker->watchdog, notify_watchdog_ms());
 }
 
-static void on_store_changed(struct tokens *tokens)
+/* The store differs from what we hold: by hand, or by another program. */
+static void on_store_changed(void *owner)
+{
+    struct broker *broker = owner;
+
+    log_event(LOG_INFO, "store_changed", log_s("accounts", broker->accounts_path));
+    reload_accounts(broker);
+}
+
+static void on_record_changed(struct tokens *tokens)
 {
     reload_accounts(container_of(tokens, struct broker, tokens));
 }
@@ -342,24 +357,44 @@ static void watch_addresses(struct broker *broker)
                   log_s("text", "ip_address of accounts is not checked before it is used"));
 }
 
+static struct store *open_store(struct broker *broker, struct reason *why)
+{
+    struct store_options options = {.key_file = broker->setup->conf->store_key_file,
+                                    .results = &broker->mailbox,
+                                    .changed = on_store_changed,
+                                    .owner = broker};
+    const char *path;
+
+    store_find(broker->accounts_path, &path);
+    if (broker->accounts_by_default && !file_make_folders(path, why))
+        return NULL;
+    return store_open(broker->accounts_path, &options, why);
+}
+
 static bool build(struct broker *broker, struct reason *why)
 {
     struct http_settings settings = http_settings_of(broker->setup);
 
+    list_init(&broker->intakes);
+    list_init(&broker->sweeps);
     if (!loop_init(&broker->loop, why) || !mailbox_init(&broker->mailbox, &broker->loop, why))
         return false;
     broker->http = http_new(&broker->loop, &settings, why);
-    broker->resolver = broker->http ? resolver_new(&broker->loop, why) : NULL;
+    broker->verify_http = broker->http ? http_new(&broker->loop, &settings, why) : NULL;
+    broker->resolver = broker->verify_http ? resolver_new(&broker->loop, why) : NULL;
     if (!broker->resolver)
         return false;
+    broker->verifier = verifier_new(&broker->loop, broker->verify_http);
+    if (!broker->verifier)
+        return reason_set(why, "out of memory");
     broker->passwords = passwords_new(&broker->loop);
     if (!broker->passwords)
         return reason_set(why, "out of memory");
-    broker->store = store_open(broker->accounts_path, &broker->mailbox, why);
+    broker->store = open_store(broker, why);
     if (!broker->store)
         return false;
     tokens_init(&broker->tokens, &broker->loop, broker->http, broker->store);
-    broker->tokens.store_changed = on_store_changed;
+    broker->tokens.store_changed = on_record_changed;
     registry_init(&broker->registry, &broker->loop);
     broker->registry.tokens = &broker->tokens;
     broker->view = relay_view_new(&broker->registry);
@@ -383,12 +418,17 @@ static void take_down(struct broker *broker)
     tokens_set_stage(&broker->tokens, TOKENS_STOP);
     relay_process_free(broker->process);
     broker->process = NULL;
-    relay_view_free(broker->view);
-    broker->view = NULL;
     broker->store->ops->close(broker->store);
     mailbox_close(&broker->mailbox);
+    intakes_abandon(broker);
+    sweeps_abandon(broker);
+    relay_view_gone(broker->view); /* who asked just now hears that there is none */
+    relay_view_free(broker->view);
+    broker->view = NULL;
     address_watch_close(broker->address_watch);
     registry_clear(&broker->registry);
+    verifier_free(broker->verifier);
+    http_free(broker->verify_http);
     http_free(broker->http);
     resolver_free(broker->resolver);
     passwords_free(broker->passwords);
@@ -397,8 +437,8 @@ static void take_down(struct broker *broker)
         uv_close((uv_handle_t *)&broker->signals[i], NULL);
     listeners_close(&broker->listeners);
     loop_close(&broker->loop);
+    setup_unref(broker->next_setup);
     admin_free(broker->admin);
-    setup_free(broker->next_setup);
 }
 
 static int run(struct broker *broker)
@@ -420,6 +460,12 @@ static int run(struct broker *broker)
     return broker->status;
 }
 
+static bool find_accounts(struct broker *broker, struct reason *why)
+{
+    return cli_find_accounts(broker->cli, broker->setup->conf, broker->accounts_path,
+                             sizeof(broker->accounts_path), &broker->accounts_by_default, why);
+}
+
 int broker_main(const struct cli *cli)
 {
     struct broker *broker = calloc(1, sizeof(*broker));
@@ -434,8 +480,7 @@ int broker_main(const struct cli *cli)
         list_init(&broker->reload_waiters);
         broker->setup = setup_load(cli, &notes, &why);
     }
-    if (!broker || !broker->setup ||
-        !cli_find_accounts(cli, broker->accounts_path, sizeof(broker->accounts_path), &why) ||
+    if (!broker || !broker->setup || !find_accounts(broker, &why) ||
         !admin_check(broker->setup->conf, broker->accounts_path, &why) ||
         !(broker->log = log_output_open(broker->setup->conf, &why))) {
         dprintf(STDERR_FILENO, "bearerd: %s\n", why.text);
@@ -449,7 +494,7 @@ int broker_main(const struct cli *cli)
     }
     conf_notes_clear(&notes);
     if (broker)
-        setup_free(broker->setup);
+        setup_unref(broker->setup);
     free(broker);
     return status;
 }

@@ -39,11 +39,15 @@ struct reload_waiter {
 struct broker {
     const struct cli *cli;
     struct setup *setup;
-    char accounts_path[SETUP_PATH_MAX];
+    char accounts_path[SETUP_PATH_MAX]; /* a location, for store_open */
+    bool accounts_by_default;           /* nobody named it */
     struct log_output *log;
     struct loop loop;
     struct mailbox mailbox; /* answers of the store */
     struct http *http;
+    struct http *verify_http; /* its connections serve no mail */
+    struct verifier *verifier;
+    struct list intakes, sweeps; /* intake.broker_node, sweep.broker_node: at work */
     struct store *store;
     struct tokens tokens;
     struct registry registry;
@@ -52,18 +56,18 @@ struct broker {
     struct passwords *passwords;
     struct listeners listeners;
     struct relay_process *process;
-    struct admin *admin;
     struct relay_view *view;
+    struct admin *admin;
     uv_signal_t signals[BROKER_SIGNALS];
     struct timer watchdog;
     /* Reloading. */
     struct store_load load;
-    struct setup *next_setup; /* of the reload under way */
-    bool loading, load_again;
-    struct reload_report report; /* of the reload under way */
-    struct list reload_waiters;  /* reload_waiter.node */
-    size_t skipped;              /* records that the last load could not use */
-    bool log_level_set;          /* by broker_set_log_level; a reload ends it */
+    struct setup *next_setup;                 /* of the reload under way */
+    bool loading, load_again, accounts_again; /* all, or the accounts only */
+    struct reload_report report;              /* of the reload under way */
+    struct list reload_waiters;               /* reload_waiter.node */
+    size_t skipped;                           /* records that the last load could not use */
+    bool log_level_set;                       /* by broker_set_log_level; a reload ends it */
     /* Life. */
     uint64_t started_wall_ms, started_ms;
     uint64_t relay_lost_ms; /* when one that relayed ended last; 0: none has */
@@ -93,6 +97,13 @@ void reload_end(struct broker *broker);
 void reload_log_notes(const struct conf_notes *notes);
 /* The accounts only: somebody changed the store. */
 void reload_accounts(struct broker *broker);
+
+/* What records are checked against from now on: the setup of the reload under way,
+ * if there is one. */
+static inline struct setup *broker_next_setup(const struct broker *broker)
+{
+    return broker->next_setup ? broker->next_setup : broker->setup;
+}
 
 /* Hands the setup to what works with it; broker.c. */
 void broker_use_setup(struct broker *broker);

@@ -1,8 +1,12 @@
 /* bearerd --check: what a start would find, told to a person. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "broker/account_address.h"
 #include "broker/broker.h"
+
+#define ADDRESS_NOTES_MAX 50
 
 struct check {
     struct loop loop;
@@ -42,11 +46,13 @@ static void on_loaded(struct store_load *load)
 static bool load_accounts(struct check *check, const char *path, const struct conf *conf)
 {
     struct mailbox mailbox;
+    struct store_options options = {
+        .key_file = conf->store_key_file, .results = &mailbox, .look_only = true};
     struct reason why;
     struct store *store = NULL;
 
     if (loop_init(&check->loop, &why) && mailbox_init(&mailbox, &check->loop, &why))
-        store = store_open(path, &mailbox, &why);
+        store = store_open(path, &options, &why);
     if (!store) {
         fprintf(stderr, "error: %s\n", why.text);
         return false;
@@ -77,16 +83,70 @@ static bool print_accounts(const struct account_set *set, const char *path)
     return set->problems.skipped == 0;
 }
 
+static bool exists(const char *location)
+{
+    const char *path;
+
+    store_find(location, &path);
+    return access(path, F_OK) == 0;
+}
+
+/* Notes only: addresses come and go, and this may not be the host that will run
+ * it. */
+static void print_addresses(const struct account_set *set, const struct addresses *addresses)
+{
+    char why[ADDRESS_WHY_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < set->count; i++) {
+        const struct account_record *record = set->records[i];
+        enum address_verdict verdict = addresses_check(addresses, record->source_address);
+
+        if (verdict == ADDRESS_OK || count++ >= ADDRESS_NOTES_MAX)
+            continue;
+        address_explain(record->source_address, verdict, why);
+        printf("note: account %s could not send now: %s\n", record->id, why);
+    }
+    if (count > ADDRESS_NOTES_MAX)
+        printf("note: %zu more accounts could not send now for their ip_address\n",
+               count - ADDRESS_NOTES_MAX);
+}
+
+static void check_addresses(struct loop *loop, const struct account_set *set,
+                            const struct conf *conf)
+{
+    struct address_rules rules = address_rules_of(conf);
+    struct address_watch *watch;
+    struct addresses addresses;
+    struct reason why;
+
+    addresses_init(&addresses);
+    addresses_configure(&addresses, &rules);
+    if (!loop_init(loop, &why))
+        return;
+    watch = address_watch_open(loop, &addresses, &why);
+    if (!watch)
+        printf("note: this host's addresses are not known: %s\n", why.text);
+    print_addresses(set, &addresses);
+    address_watch_close(watch);
+    addresses_clear(&addresses);
+    loop_close(loop);
+}
+
 static bool check_accounts(const struct cli *cli, const struct conf *conf)
 {
     struct check *check = calloc(1, sizeof(*check));
     char path[SETUP_PATH_MAX] = "";
     struct reason why;
-    bool ok = false;
+    bool ok = false, by_default;
 
-    if (!cli_find_accounts(cli, path, sizeof(path), &why))
+    if (!cli_find_accounts(cli, conf, path, sizeof(path), &by_default, &why))
         fprintf(stderr, "error: %s\n", why.text);
+    else if (!exists(path))
+        ok = printf("accounts: %s: a start makes it; there are no accounts yet\n", path) > 0;
     else if (check && load_accounts(check, path, conf))
+        check_addresses(&check->loop, check->load.set, conf);
+    if (check && check->load.set)
         ok = print_accounts(check->load.set, path);
     if (path[0] && !admin_check(conf, path, &why)) {
         fprintf(stderr, "error: %s\n", why.text);
@@ -115,7 +175,7 @@ int broker_check(const struct cli *cli)
     printf("trust store: %s\n", setup->ca_path);
     ok = check_listeners(setup->conf);
     ok = check_accounts(cli, setup->conf) && ok;
-    setup_free(setup);
+    setup_unref(setup);
     fflush(stdout);
     fprintf(ok ? stdout : stderr, "%s\n",
             ok ? "all is well"

@@ -9,6 +9,7 @@
 void registry_init(struct registry *registry, struct loop *loop)
 {
     *registry = (struct registry){.loop = loop};
+    list_init(&registry->walks);
     addresses_init(&registry->addresses);
     registry->addresses.judged = account_address_judged;
     registry->addresses.owner = registry;
@@ -31,11 +32,7 @@ static void rebind(struct registry *registry)
 
 void registry_configure(struct registry *registry, const struct conf *conf)
 {
-    const struct address_rules rules = {.binding = conf->source_ip_binding,
-                                        .validate = conf->source_ip_validate,
-                                        .use_ipv6 = conf->use_ipv6,
-                                        .private_ok = conf->source_ip_private != CONF_OFF,
-                                        .private_assign = conf->source_ip_private == CONF_ON};
+    struct address_rules rules = address_rules_of(conf);
     bool other_binding = rules.binding != registry->addresses.rules.binding;
 
     registry->conf = conf;
@@ -78,7 +75,7 @@ static void hold_disabled(struct account *account)
                  disabled ? "the operator has disabled this account" : NULL);
 }
 
-static bool add(struct registry *registry, struct account_record *record)
+static struct account *add(struct registry *registry, struct account_record *record)
 {
     struct account *account = account_new(registry, record);
 
@@ -87,20 +84,33 @@ static bool add(struct registry *registry, struct account_record *record)
             account->record = NULL; /* the caller's, as nothing was added */
             account_free(account);
         }
-        return false;
+        return NULL;
     }
+    account->serial = ++registry->serials;
     account->generation = ++registry->generations;
     account->listed = true;
     HASH_ADD_KEYPTR(by_id, registry->ids, record->id, strlen(record->id), account);
     HASH_ADD_KEYPTR(by_login, registry->logins, record->login, strlen(record->login), account);
     hold_disabled(account);
     account_address_set(account);
-    return true;
+    return account;
+}
+
+/* Those who would see it next see the one behind it. */
+static void leave_walks(struct registry *registry, const struct account *account)
+{
+    list_foreach (&registry->walks, node) {
+        struct registry_walk *walk = container_of(node, struct registry_walk, node);
+
+        if (walk->next == account)
+            walk->next = account->by_id.next;
+    }
 }
 
 static void unlist(struct registry *registry, struct account *account)
 {
     assert(registry->ids && registry->logins);
+    leave_walks(registry, account);
     HASH_DELETE(by_id, registry->ids, account);
     HASH_DELETE(by_login, registry->logins, account);
 }
@@ -114,24 +124,25 @@ static void remove_account(struct registry *registry, struct account *account)
     account_free(account);
 }
 
-/* The hash tables point into the record, so the account moves with it. */
-static void replace_record(struct registry *registry, struct account *account,
-                           struct account_record *record)
+/* The hash tables point into the record. Id and login are the same in both, so
+ * the account keeps its place in them. */
+static void replace_record(struct account *account, struct account_record *record)
 {
-    unlist(registry, account);
+    assert(strcmp(account->record->id, record->id) == 0);
+    assert(strcmp(account->record->login, record->login) == 0);
+    account->by_id.key = record->id;
+    account->by_login.key = record->login;
     record_free(account->record);
     account->record = record;
-    HASH_ADD_KEYPTR(by_id, registry->ids, record->id, strlen(record->id), account);
-    HASH_ADD_KEYPTR(by_login, registry->logins, record->login, strlen(record->login), account);
 }
 
 static void change(struct registry *registry, struct account *account,
-                   struct account_record *record)
+                   struct account_record *record, struct token_grant *grant)
 {
     bool same_identity = record_same_identity(account->record, record);
     bool same_credentials = record_same_credentials(account->record, record);
 
-    replace_record(registry, account, record);
+    replace_record(account, record);
     if (!same_identity) {
         account->generation = ++registry->generations;
         /* What the provider said was about another set-up. */
@@ -141,7 +152,7 @@ static void change(struct registry *registry, struct account *account,
     hold_disabled(account);
     account_address_set(account);
     if (!same_credentials)
-        token_reset(account);
+        token_reset(account, grant);
     else
         token_settings_changed(account);
     tell_state(account);
@@ -170,8 +181,7 @@ static void remove_unlisted(struct registry *registry, struct registry_changes *
     HASH_ITER (by_id, registry->ids, account, next) {
         if (account->listed)
             continue;
-        log_event(LOG_INFO, "account_removed", log_s("account", account->record->id));
-        remove_account(registry, account);
+        registry_remove(registry, account);
         changes->removed++;
     }
 }
@@ -186,7 +196,7 @@ static void apply_record(struct registry *registry, struct account_record **reco
         return;
     }
     if (account) {
-        change(registry, account, *record);
+        change(registry, account, *record, NULL);
         changes->changed++;
     } else if (add(registry, *record)) {
         changes->added++;
@@ -209,6 +219,74 @@ void registry_apply(struct registry *registry, struct account_set *set,
     tokens_spread(registry->tokens, changes->added);
 }
 
+/* An id or a login that moved to another record: what had it is gone. */
+static void make_way(struct registry *registry, const struct account_record *record)
+{
+    struct account *by_id = registry_by_id(registry, slice_of(record->id));
+    struct account *by_login = registry_by_login(registry, slice_of(record->login));
+
+    if (by_id == by_login)
+        return;
+    if (by_id)
+        registry_remove(registry, by_id);
+    if (by_login)
+        registry_remove(registry, by_login);
+}
+
+struct account *registry_put(struct registry *registry, struct account_record *record,
+                             struct token_grant *grant)
+{
+    struct account *account;
+
+    make_way(registry, record);
+    account = registry_by_id(registry, slice_of(record->id));
+    if (account && record_same(account->record, record)) {
+        record_free(record);
+    } else if (account) {
+        change(registry, account, record, grant);
+    } else {
+        account = add(registry, record);
+        if (!account) {
+            record_free(record);
+            return NULL;
+        }
+        log_event(LOG_INFO, "account_added", log_s("account", record->id),
+                  log_s("email", record->email));
+    }
+    if (grant)
+        token_adopt(account, grant);
+    return account;
+}
+
+void registry_remove(struct registry *registry, struct account *account)
+{
+    log_event(LOG_INFO, "account_removed", log_s("account", account->record->id));
+    remove_account(registry, account);
+}
+
+/* Removed ones leave gaps, and nothing else changes the order. */
+void registry_walk_begin(struct registry_walk *walk, struct registry *registry, uint64_t after)
+{
+    *walk = (struct registry_walk){.registry = registry, .next = registry->ids};
+    while (walk->next && walk->next->serial <= after)
+        walk->next = walk->next->by_id.next;
+    list_push_tail(&registry->walks, &walk->node);
+}
+
+struct account *registry_walk_next(struct registry_walk *walk)
+{
+    struct account *account = walk->next;
+
+    if (account)
+        walk->next = account->by_id.next;
+    return account;
+}
+
+void registry_walk_end(struct registry_walk *walk)
+{
+    list_remove(&walk->registry->walks, &walk->node);
+}
+
 void registry_clear(struct registry *registry)
 {
     struct account *account, *next;
@@ -229,6 +307,8 @@ void registry_relay_gone(struct registry *registry)
 {
     struct account *account, *next;
 
+    if (!registry->link)
+        return;
     registry->link = NULL;
     HASH_ITER (by_id, registry->ids, account, next) {
         account->in_relay = false;

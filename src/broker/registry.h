@@ -11,14 +11,24 @@
 
 struct relay_link;
 
+/* A walk through all accounts in the order in which they came to be, while they
+ * come and go. */
+struct registry_walk {
+    struct registry *registry;
+    struct list_node node; /* registry.walks */
+    struct account *next;
+};
+
 struct registry {
     struct loop *loop;
     const struct conf *conf; /* replaced by reloads: registry_configure */
     struct tokens *tokens;
     struct relay_link *link; /* NULL: no relay runs */
     struct account *ids, *logins;
-    struct addresses addresses;    /* of this host; which accounts send from which */
-    uint64_t generations;          /* the last one given */
+    struct addresses addresses; /* of this host; which accounts send from which */
+    uint64_t generations;       /* the last one given */
+    uint64_t serials;
+    struct list walks;             /* registry_walk.node */
     size_t states[ACCOUNT_STATES]; /* how many accounts are in each */
 };
 
@@ -40,6 +50,19 @@ struct account *registry_by_login(const struct registry *registry, struct slice 
  * its token, state and connections. Takes the records out of the set. */
 void registry_apply(struct registry *registry, struct account_set *set,
                     struct registry_changes *changes);
+
+/* The store's record of one account is this now; the record is taken over. What
+ * `grant` has (NULL: nothing) becomes the account's token. NULL: memory is out, and
+ * the account is as it was. */
+struct account *registry_put(struct registry *registry, struct account_record *record,
+                             struct token_grant *grant);
+/* It is no longer in the store. */
+void registry_remove(struct registry *registry, struct account *account);
+
+/* Begins with the first account whose serial is greater than `after`. */
+void registry_walk_begin(struct registry_walk *walk, struct registry *registry, uint64_t after);
+struct account *registry_walk_next(struct registry_walk *walk); /* NULL: that was all */
+void registry_walk_end(struct registry_walk *walk);
 
 /* A new relay knows nothing. */
 void registry_relay_started(struct registry *registry, struct relay_link *link);

@@ -64,14 +64,17 @@ static void end_load(struct broker *broker)
     tell_waiters(broker);
     broker_announce(broker);
     if (broker->load_again) {
-        broker->load_again = false;
+        broker->load_again = broker->accounts_again = false;
         reload_begin(broker);
+    } else if (broker->accounts_again) {
+        broker->accounts_again = false;
+        reload_accounts(broker);
     }
 }
 
 static void give_up(struct broker *broker, const char *what, const struct reason *why)
 {
-    setup_free(broker->next_setup);
+    setup_unref(broker->next_setup);
     broker->next_setup = NULL;
     if (!broker->ready && !broker->listeners.count) {
         broker_fail(broker, what, why->text);
@@ -93,8 +96,8 @@ static void use_next_setup(struct broker *broker)
     broker->setup = broker->next_setup;
     broker->next_setup = NULL;
     broker_use_setup(broker);
+    setup_unref(old);
     admin_reload(broker->admin);
-    setup_free(old);
     broker_send_config(broker);
 }
 
@@ -126,6 +129,9 @@ static void on_loaded(struct store_load *load)
     broker->report.changes = changes;
     broker->report.problems = &set->problems;
     load->set = NULL; /* end_load may begin another load */
+    if (!registry_count(&broker->registry))
+        log_event(LOG_WARN, "no_accounts", log_s("accounts", broker->accounts_path),
+                  log_s("text", "nobody can send before an account is added"));
     if (first)
         broker_accounts_loaded(broker);
     end_load(broker);
@@ -151,7 +157,7 @@ void reload_accounts(struct broker *broker)
     if (broker->draining)
         return;
     if (broker->loading)
-        broker->load_again = true;
+        broker->accounts_again = true;
     else
         load_accounts(broker);
 }

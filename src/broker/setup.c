@@ -107,16 +107,23 @@ struct setup *setup_load(const struct cli *cli, struct conf_notes *notes, struct
         reason_set(why, "out of memory");
         return NULL;
     }
+    setup->refs = 1;
     if (load_conf(setup, cli, notes, why) && find_ca(setup, why) && load_ca(setup, why) &&
         load_key_pair(setup, why))
         return setup;
-    setup_free(setup);
+    setup_unref(setup);
     return NULL;
 }
 
-void setup_free(struct setup *setup)
+struct setup *setup_ref(struct setup *setup)
 {
-    if (!setup)
+    setup->refs++;
+    return setup;
+}
+
+void setup_unref(struct setup *setup)
+{
+    if (!setup || --setup->refs)
         return;
     conf_free(setup->conf);
     free(setup->ca_pem);

@@ -8,6 +8,7 @@
 #define SETUP_PATH_MAX 4096
 
 struct setup {
+    unsigned refs;
     struct conf *conf;
     char config_path[SETUP_PATH_MAX]; /* "" an empty configuration */
     char ca_path[SETUP_PATH_MAX];
@@ -18,7 +19,8 @@ struct setup {
 /* Reads and checks all of it. `notes` gets what deserves a warning. NULL and a
  * reason when something cannot serve. */
 struct setup *setup_load(const struct cli *cli, struct conf_notes *notes, struct reason *why);
-void setup_free(struct setup *setup); /* wipes the key */
+struct setup *setup_ref(struct setup *setup);
+void setup_unref(struct setup *setup); /* the last one frees, and wipes the key */
 
 /* Options that cannot change while running keep the value of `running`; each is
  * reported once through `kept`. */

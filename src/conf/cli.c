@@ -26,9 +26,13 @@ static const struct flag flags[] = {
     [FLAG_CONFIG] = {"config", "FILE", NULL, NULL,
                      "Configuration, YAML or JSON. Default: the first of ./bearerd.yaml, "
                      "./config.json and /etc/bearerd/bearerd.yaml, or nothing."},
-    [FLAG_ACCOUNTS] = {"accounts", "FILE", NULL, NULL,
-                       "Accounts. Default: the first of ./accounts.json and accounts.json in "
-                       "/etc/xoauth2, /usr/local/etc/xoauth2, ~/.xoauth2 and /etc/bearerd."},
+    [FLAG_ACCOUNTS] =
+        {"accounts", "LOCATION", NULL, "store.location",
+         "Accounts: sqlite:FILE, file:FILE for an accounts.json, or a FILE of either "
+         "kind. Default: the first of ./accounts.json and accounts.json in "
+         "/etc/xoauth2, /usr/local/etc/xoauth2, ~/.xoauth2 and /etc/bearerd; if there "
+         "is none, accounts.db in $STATE_DIRECTORY, /var/lib/bearerd (as root) or "
+         "~/.local/state/bearerd, which is made."},
     [FLAG_HOST] = {"host", "ADDRESS", "XOAUTH2_HOST", NULL,
                    "Listen here without TLS, in place of listeners (127.0.0.1)."},
     [FLAG_PORT] = {"port", "PORT", "XOAUTH2_PORT", NULL, "On this port (2525)."},
@@ -37,6 +41,9 @@ static const struct flag flags[] = {
     [FLAG_CHECK] = {"check", NULL, NULL, NULL, "Check configuration and accounts, then exit."},
     [FLAG_VERSION] = {"version", NULL, NULL, NULL, "Print the version, then exit."},
     [FLAG_HELP] = {"help", NULL, NULL, NULL, "Print this, then exit."},
+    {"key-file", "FILE", NULL, "store.key_file",
+     "The key that opens the secrets of an sqlite: store. Default: the credential bearerd.key of "
+     "the service manager, else accounts.db.key beside accounts.db, which is made."},
     {"admin-host", "ADDRESS", "XOAUTH2_ADMIN_HOST", "admin.host",
      "The admin API listens here; other than loopback needs TLS and an API token (127.0.0.1)."},
     {"admin-port", "PORT", "XOAUTH2_ADMIN_PORT", "admin.port",
@@ -242,7 +249,50 @@ bool cli_find_config(const struct cli *cli, char *path, size_t cap, struct reaso
     return true;
 }
 
-bool cli_find_accounts(const struct cli *cli, char *path, size_t cap, struct reason *why)
+/* What the store makes when it is missing. */
+static bool may_be_missing(const char *location)
+{
+    size_t len = strlen(location);
+
+    return strncmp(location, "sqlite:", 7) == 0 ||
+           (len > 3 && strcmp(location + len - 3, ".db") == 0);
+}
+
+static bool take_location(const struct cli *cli, const char *given, char *location, size_t cap,
+                          struct reason *why)
+{
+    const char *name = cli->accounts ? "--accounts" : "store.location";
+    const char *path = strncmp(given, "file:", 5) == 0 ? given + 5 : given;
+
+    if (!slice_copy(slice_of(given), location, cap))
+        return reason_set(why, "%s: the path is too long", name);
+    return may_be_missing(path) || access(path, F_OK) == 0 ||
+           reason_set(why, "%s %s: %s", name, path, strerror(errno));
+}
+
+/* systemd may name several folders, separated by colons. */
+static bool default_location(char *location, size_t cap, struct reason *why)
+{
+    const char *state = getenv("STATE_DIRECTORY"), *home = getenv("HOME");
+    struct text text;
+
+    text_init(&text, location, cap);
+    text_add_str(&text, "sqlite:");
+    if (state && state[0])
+        text_add(&text, state, strcspn(state, ":"));
+    else if (geteuid() == 0)
+        text_add_str(&text, "/var/lib/bearerd");
+    else if (home && home[0])
+        text_addf(&text, "%s/.local/state/bearerd", home);
+    else
+        return reason_set(why, "there is no home folder to keep accounts in: name a place with "
+                               "--accounts");
+    text_add_str(&text, "/accounts.db");
+    return !text.cut || reason_set(why, "the path of the state folder is too long");
+}
+
+bool cli_find_accounts(const struct cli *cli, const struct conf *conf, char *location, size_t cap,
+                       bool *by_default, struct reason *why)
 {
     static const char *const places[] = {"./accounts.json",
                                          "/etc/xoauth2/accounts.json",
@@ -251,12 +301,15 @@ bool cli_find_accounts(const struct cli *cli, char *path, size_t cap, struct rea
                                          "/etc/bearerd/accounts.json",
                                          NULL};
 
-    if (cli->accounts)
-        return take_path("accounts", cli->accounts, path, cap, why);
-    return search(places, path, cap) ||
-           reason_set(why, "there is no accounts.json here, in /etc/xoauth2, "
-                           "/usr/local/etc/xoauth2, ~/.xoauth2 or /etc/bearerd: name one with "
-                           "--accounts");
+    *by_default = false;
+    if (cli->accounts && !cli->accounts[0])
+        return reason_set(why, "--accounts: the name is empty");
+    if (conf->store_location[0])
+        return take_location(cli, conf->store_location, location, cap, why);
+    if (search(places, location, cap))
+        return true;
+    *by_default = true;
+    return default_location(location, cap, why);
 }
 
 /* --- help ------------------------------------------------------------------ */

@@ -31,10 +31,13 @@ bool cli_apply(const struct cli *cli, struct conf *conf, struct reason *why);
  * /etc/bearerd/bearerd.yaml, else "", which stands for an empty configuration. */
 bool cli_find_config(const struct cli *cli, char *path, size_t cap, struct reason *why);
 
-/* Which accounts file. One that was named must exist. If none was: the first
- * that exists of ./accounts.json and accounts.json in /etc/xoauth2,
- * /usr/local/etc/xoauth2, ~/.xoauth2 and /etc/bearerd; none is a failure. */
-bool cli_find_accounts(const struct cli *cli, char *path, size_t cap, struct reason *why);
+/* Where the accounts are, as store_open takes it. A file that was named must exist,
+ * unless it is a database. If none was: the first that exists of ./accounts.json
+ * and accounts.json in /etc/xoauth2, /usr/local/etc/xoauth2, ~/.xoauth2 and
+ * /etc/bearerd, else the database in our state folder; `by_default` then says
+ * that it and its folder may have to be made. */
+bool cli_find_accounts(const struct cli *cli, const struct conf *conf, char *location, size_t cap,
+                       bool *by_default, struct reason *why);
 
 void cli_print_help(FILE *out);
 

@@ -85,6 +85,9 @@ struct conf {
     char admin_token_file[CONF_TEXT_MAX]; /* "" beside the accounts */
     uint32_t admin_requests_per_second;
     uint64_t admin_timeout_ms;
+    /* accounts */
+    char store_location[CONF_TEXT_MAX]; /* "" searched for */
+    char store_key_file[CONF_TEXT_MAX]; /* "" the credential, or beside the database */
     /* processes */
     uint32_t workers; /* 0: one per CPU */
     uint64_t drain_ms;
@@ -123,6 +126,7 @@ struct conf {
     /* OAuth */
     uint64_t oauth_timeout_ms, oauth_connect_ms;
     uint32_t oauth_connections, oauth_connections_per_host, oauth_concurrency;
+    uint32_t oauth_verify_concurrency; /* per token host */
     uint64_t token_default_life_ms;
     uint64_t refresh_ahead_ms; /* of providers that do not say; read the provider's */
     /* log */
@@ -184,6 +188,9 @@ const struct conf_provider *conf_provider(const struct conf *conf, struct slice 
 /* The connections that the server at host:port allows a mailbox, whatever its
  * provider is called here; 0: none known. */
 uint32_t conf_endpoint_ceiling(struct slice endpoint);
+
+/* Of a provider that we bring along, whatever the configuration says; else "". */
+const char *conf_builtin_token_url(const char *provider);
 
 /* Calls once per option, those of each provider too, with the value that it has. */
 struct conf_value_info {

@@ -103,6 +103,16 @@ const struct option_row option_rows[] = {
      U32(conf, admin_requests_per_second, 1, 100000)},
     {"admin.timeout", "How long a client may take for a request, and do nothing.", "30s", RESTART,
      DURATION(conf, admin_timeout_ms, 1 * SECONDS, 1 * HOURS)},
+    /* accounts */
+    {"store.location",
+     "Where accounts are: sqlite:FILE, file:FILE for an accounts.json, or a FILE of either kind. "
+     "Empty: an accounts.json where the original looks for it, else accounts.db in the state "
+     "folder.",
+     "", RESTART, TEXT(conf, store_location, form_path)},
+    {"store.key_file",
+     "The key that opens the secrets of an sqlite: store. Empty: the credential bearerd.key of the "
+     "service manager, else a file beside the database, which is made.",
+     "", RESTART, TEXT(conf, store_key_file, form_path)},
     /* processes */
     {"workers", "Threads that relay; 0: one per CPU.", "0", RESTART, U32(conf, workers, 0, 64)},
     {"drain_timeout", "How long running transactions may take to finish at SIGTERM.", "30s",
@@ -216,6 +226,9 @@ const struct option_row option_rows[] = {
     {"oauth.connections_per_host", "Connections to one token endpoint.", "100",
      U32(conf, oauth_connections_per_host, 1, 65535)},
     {"oauth.concurrency", "Token requests at once.", "100", U32(conf, oauth_concurrency, 1, 65535)},
+    {"oauth.verify_concurrency",
+     "Token requests at once per token host when accounts are verified before they are added.",
+     "100", U32(conf, oauth_verify_concurrency, 1, 65535)},
     {"oauth.refresh_ahead",
      "How long before its expiry a token is replaced, for providers without refresh_ahead.", "10m",
      DURATION(conf, refresh_ahead_ms, 0, 1 * DAYS)},

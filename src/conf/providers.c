@@ -50,6 +50,15 @@ static uint32_t name_ceiling(const char *name)
     return 0;
 }
 
+const char *conf_builtin_token_url(const char *provider)
+{
+    for (size_t i = 0; i < sizeof(builtins) / sizeof(*builtins); i++) {
+        if (strcmp(builtins[i].name, provider) == 0)
+            return builtins[i].token_url;
+    }
+    return "";
+}
+
 static void fill_defaults(struct conf_provider *provider)
 {
     for (size_t i = 0; i < provider_row_count; i++)

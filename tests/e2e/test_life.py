@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lib.daemon import account, wait_for_relay
+from lib.daemon import account, password_hash, wait_for_relay
 from lib.tokens import token_of
 from lib.util import PATIENCE, SANITIZED, connectable, wait_until
 from lib.wire import Closed, Wire
@@ -105,6 +105,52 @@ def test_reload_keeps_connections_and_takes_changes(start, provider, tokens):
     a_sessions = {m.connection for m in provider.accepted}
     assert len(a_sessions) == 1
     assert len(tokens.of("refresh-a")) == 1
+
+
+@pytest.mark.parametrize("change", ["removed", "password", "disabled"])
+def test_sessions_end_with_their_account(start, make_provider, tokens, change):
+    """Idle ones at once, one with a message under way behind its verdict."""
+    slow = make_provider(delays={"final": 1.5})
+    mine = account(A, slow, tokens, password_hash=password_hash("old"))
+    other = account("other@example.com", slow, tokens)
+    daemon = start([mine, other], {"workers": 3})
+    idle = [daemon.client(A, "old") for _ in range(6)]
+    half, whole = daemon.client(A, "old"), daemon.client(A, "old")
+    bystander = daemon.client("other@example.com")
+    half.mail(A, "b@example.net")
+    half.cmd("DATA", 354)
+    half.send(b"Subject: half\r\n")
+    whole.mail(A, "b@example.net")
+    whole.cmd("DATA", 354)
+    whole.send(b"Subject: whole\r\n\r\n.\r\n")
+    wait_until(lambda: slow.received, 10, "the message at the provider")
+    if change == "removed":
+        daemon.write_accounts([other])
+    elif change == "password":
+        daemon.write_accounts([dict(mine, password_hash=password_hash("new")), other])
+    else:
+        daemon.write_accounts([dict(mine, disabled=True), other])
+    daemon.reload()
+    daemon.wait_event("reloaded")
+    if change == "disabled":  # a matter of mail, not of logins: said at MAIL
+        idle[0].cmd("NOOP", 250)
+        idle[0].cmd("MAIL FROM:<a@example.com>", 450)
+    else:
+        for client in idle + [half]:
+            client.expect(421, "log in again")
+            client.closed()
+    whole.expect(250)
+    if change != "disabled":
+        whole.expect(421, "log in again")
+        whole.closed()
+    bystander.cmd("NOOP", 250)
+    assert len(slow.accepted) == 1
+    if change == "password":
+        with daemon.client() as client:
+            client.ehlo()
+            client.auth(A, "old", 535)
+        with daemon.client(A, "new") as client:
+            client.cmd("NOOP", 250)
 
 
 def _logs_in(daemon, user):

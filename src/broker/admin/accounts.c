@@ -1,33 +1,42 @@
-/* /admin/accounts. */
+/* The routes of accounts. */
+#include "broker/admin/accounts.h"
+
 #include "broker/admin/routes.h"
-#include "broker/broker.h"
 
-static json_t *item(const struct account *account)
-{
-    const struct account_record *record = account->record;
-
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b}", "account_id", record->id, "email",
-                     record->email, "ip_address", record->source_address, "vmta_name",
-                     record->vmta_name, "provider", record->provider, "oauth_endpoint",
-                     record->endpoint, "oauth_token_url", record->token_url, "state",
-                     account_state_names[account_state(account)], "disabled", record->disabled);
-}
-
-static void list_accounts(struct admin_request *request)
-{
-    const struct registry *registry = &admin_broker(request)->registry;
-    json_t *list = json_array();
-    struct account *account, *next;
-
-    HASH_ITER (by_id, registry->ids, account, next) {
-        json_array_append_new(list, item(account));
-    }
-    admin_reply(request, 200,
-                json_pack("{s:b,s:I,s:o}", "success", 1, "total_accounts",
-                          (json_int_t)registry_count(registry), "accounts", list));
-}
+#define RECORD (256u << 10)
+#define BATCH (64u << 20)
+#define FILTERS "state provider domain q email limit after"
 
 const struct admin_route admin_account_routes[] = {
-    {"GET", "/admin/accounts", ADMIN_READ, 0, list_accounts, "All accounts", NULL},
+    {"GET", "/admin/accounts", ADMIN_READ, 0, accounts_list, "All accounts, or a page of some",
+     FILTERS},
+    {"POST", "/admin/accounts", ADMIN_WRITE, RECORD, accounts_post, "Adds an account", ""},
+    {"DELETE", "/admin/accounts", ADMIN_WRITE, 0, accounts_delete_all, "Removes all accounts",
+     "confirm"},
+    {"POST", "/admin/accounts/batch", ADMIN_WRITE, BATCH, accounts_post_batch,
+     "Adds up to 100 accounts, or up to 10,000 as a stream", ""},
+    {"DELETE", "/admin/accounts/invalid", ADMIN_WRITE, 0, accounts_delete_invalid,
+     "Removes the accounts whose provider declares their grant dead", "dry_run"},
+    {"POST", "/admin/accounts/verify", ADMIN_WRITE, RECORD, accounts_verify_many,
+     "Verifies many accounts, as a stream", ""},
+    {"GET", "/admin/accounts/export", ADMIN_READ, 0, accounts_export,
+     "Records of all accounts, as a stream", "secrets"},
+    {"GET", "/admin/accounts/{email}", ADMIN_READ, 0, accounts_get, "One account in full", ""},
+    {"PATCH", "/admin/accounts/{email}", ADMIN_WRITE, RECORD, accounts_patch,
+     "Changes keys of an account's record", ""},
+    {"DELETE", "/admin/accounts/{email}", ADMIN_WRITE, 0, accounts_delete, "Removes an account",
+     ""},
+    {"POST", "/admin/accounts/{email}/pause", ADMIN_WRITE, RECORD, accounts_pause,
+     "Refuses an account's mail", ""},
+    {"POST", "/admin/accounts/{email}/resume", ADMIN_WRITE, RECORD, accounts_resume,
+     "Takes its mail again", ""},
+    {"POST", "/admin/accounts/{email}/verify", ADMIN_WRITE, RECORD, accounts_verify,
+     "Asks the token endpoint, and the mail server, about an account", ""},
+    {"GET", "/admin/tokens", ADMIN_READ, 0, tokens_list, "Access tokens: age, expiry, failures",
+     FILTERS},
+    {"GET", "/admin/pools", ADMIN_READ, 0, pools_list, "Connections and messages of accounts",
+     "email limit after"},
+    {"GET", "/admin/limits", ADMIN_READ, 0, limits_list, "Limits of accounts and their use",
+     "email limit after"},
     {NULL},
 };

@@ -199,7 +199,7 @@ static bool write_tokens(const struct api_tokens *tokens, const char *path, stru
         ok = json_array_append_new(list, token_object(&tokens->items[i])) == 0;
     if (ok)
         text = json_dumps(root, JSON_INDENT(2));
-    ok = text ? file_replace(path, slice_of(text), why) : reason_set(why, "out of memory");
+    ok = text ? file_replace(path, slice_of(text), NULL, why) : reason_set(why, "out of memory");
     wipe_free(text);
     json_decref(root);
     return ok;

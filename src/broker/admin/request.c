@@ -4,8 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/date.h"
 #include "broker/admin/request_private.h"
 #include "broker/wipe.h"
 
@@ -116,15 +116,18 @@ bool admin_gone(const struct admin_request *request)
     return poll(&look, 1, 0) == 1 && (look.revents & (POLLHUP | POLLERR));
 }
 
+const char *admin_who(const struct admin_request *request)
+{
+    return request->who;
+}
+
 json_t *admin_time(uint64_t wall_ms)
 {
-    time_t seconds = (time_t)(wall_ms / 1000);
-    char text[40];
-    struct tm when;
+    char text[DATE_TEXT];
 
-    if (!wall_ms || !gmtime_r(&seconds, &when) ||
-        !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &when))
+    if (!wall_ms)
         return json_null();
+    date_format(wall_ms, text);
     return json_string(text);
 }
 
@@ -176,7 +179,7 @@ void admin_reply_text(struct admin_request *request, unsigned status, const char
 
 void admin_reply(struct admin_request *request, unsigned status, json_t *body)
 {
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     size_t len = text ? strlen(text) : 0;
     struct MHD_Response *response = NULL;
 

@@ -53,6 +53,8 @@ admin_content_type(const struct admin_request *request); /* lower case, without 
 json_t *admin_json(struct admin_request *request);
 /* What the client may do: for what depends on more than the route. */
 bool admin_may(const struct admin_request *request, enum admin_scope scope);
+/* Who that is, for the log: "token:NAME", "uid:0", "127.0.0.1". */
+const char *admin_who(const struct admin_request *request);
 bool admin_gone(const struct admin_request *request);
 /* ISO 8601, UTC; null for 0. */
 json_t *admin_time(uint64_t wall_ms);

@@ -108,7 +108,7 @@ bool admin_stream_write(struct admin_request *request, struct slice octets)
 
 bool admin_stream_json(struct admin_request *request, json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     size_t len = text ? strlen(text) : 0;
     bool more;
 

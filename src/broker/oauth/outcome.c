@@ -1,11 +1,21 @@
 #include <sodium.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/date.h"
 #include "base/log.h"
 #include "broker/oauth/policy.h"
 #include "broker/oauth/token_private.h"
+#include "broker/store/shared_text.h"
+
+void token_set_down_text(struct token *token, const char *text)
+{
+    const char *old = token->down_text;
+
+    token->down_text = text ? shared_text(text) : NULL;
+    if (old)
+        shared_text_drop(old);
+}
 
 void outcome_hold_down(struct account *account)
 {
@@ -19,8 +29,7 @@ void outcome_hold_down(struct account *account)
 static void set_down(struct token *token, enum account_state state, uint64_t delay_ms,
                      const char *text)
 {
-    free(token->down_text);
-    token->down_text = slice_dup(slice_of(text));
+    token_set_down_text(token, text);
     token->down_state = state;
     token->down_until_wall_ms = clock_wall_ms() + delay_ms;
     token->not_before = loop_now(token->tokens->loop) + delay_ms;
@@ -29,16 +38,13 @@ static void set_down(struct token *token, enum account_state state, uint64_t del
 /* "next try in 12 s" as long as that says something, else the time itself. */
 static void add_next_try(struct text *text, uint64_t delay_ms)
 {
-    time_t at = (time_t)((clock_wall_ms() + delay_ms) / 1000);
-    struct tm parts;
-    char when[32];
+    char when[DATE_TEXT];
 
     if (delay_ms < 600000) {
         text_addf(text, "; next try in %u s", (unsigned)((delay_ms + 999) / 1000));
         return;
     }
-    gmtime_r(&at, &parts);
-    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    date_format(clock_wall_ms() + delay_ms, when);
     text_addf(text, "; next try at %s", when);
 }
 
@@ -167,6 +173,7 @@ void outcome_failure(struct account *account, const struct oauth_response *respo
         down.state = ACCOUNT_THROTTLED; /* it is not believed yet */
     token->tokens->stats.failures++;
     token->failures++;
+    token->last_class = response->class_;
     token->confirming = plan.confirming;
     log_failure(account, response, plan.delay_ms);
     explain(down.state, plan.delay_ms, response->text, text, sizeof(text));
@@ -176,6 +183,8 @@ void outcome_failure(struct account *account, const struct oauth_response *respo
     outcome_tell_gates(account, response);
     token->waits_for = gate_of(response);
     token_rest(token, plan.delay_ms);
+    token_tell(token, response->class_, response->text);
+    token_settings_changed(account); /* a disabled one was only verified */
 }
 
 void outcome_rejected(struct account *account, const char *why)

@@ -15,6 +15,9 @@
 
 #define SPREAD_MAX_MS 300000 /* between the first requests of many new accounts */
 
+const char *const token_phase_names[TOKEN_PHASES] = {"new",    "off",     "resting", "queued",
+                                                     "urgent", "running", "saving"};
+
 static void on_due(struct timer *timer);
 static void pump(struct tokens *tokens);
 
@@ -43,9 +46,24 @@ static void enqueue(struct token *token, bool urgent)
     pump(token->tokens);
 }
 
+static bool is_throttled(const struct token *token)
+{
+    return token->last_class == OAUTH_THROTTLED &&
+           loop_now(token->tokens->loop) < token->not_before;
+}
+
+/* Only a verification comes before a throttle's time is over. */
 static void on_due(struct timer *timer)
 {
-    enqueue(container_of(timer, struct token, due), false);
+    struct token *token = container_of(timer, struct token, due);
+    uint64_t now = loop_now(token->tokens->loop);
+
+    if (!list_empty(&token->waiters) && is_throttled(token)) {
+        token_rest(token, token->not_before - now);
+        token_tell(token, OAUTH_THROTTLED, token->down_text ? token->down_text : "");
+        return;
+    }
+    enqueue(token, false);
 }
 
 void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, struct store *store)
@@ -92,6 +110,7 @@ bool token_init(struct tokens *tokens, struct account *account)
 
     *token = (struct token){.tokens = tokens};
     timer_init(&token->due, on_due);
+    list_init(&token->waiters);
     token->waits_for = GATES;
     if (!gates_join(tokens, account))
         return false;
@@ -108,12 +127,12 @@ static void forget(struct token *token)
     token->request = NULL;
     saving_forget(token);
     secret_free(&token->value);
-    free(token->down_text);
-    token->down_text = NULL;
+    token_set_down_text(token, NULL);
     token->failures = token->rejects = 0;
     token->waits_for = GATES;
     token->confirming = token->forced = false;
     token->forced_serial = token->not_before = 0;
+    token->last_class = OAUTH_OK;
 }
 
 void token_clear(struct account *account)
@@ -125,10 +144,26 @@ void token_clear(struct account *account)
     token_move(token, TOKEN_OFF); /* from its endpoint's queue, if it is there */
     gates_leave(tokens, account);
     list_remove(&tokens->phases[token->phase], &token->node);
+    token_tell(token, OAUTH_TRANSIENT, "the account was removed");
     pump(tokens);
 }
 
-void token_reset(struct account *account)
+void token_grant_clear(struct token_grant *grant)
+{
+    secret_free(&grant->value);
+}
+
+static void publish_grant(struct account *account, struct token_grant *grant)
+{
+    char *value = grant->value;
+
+    grant->value = NULL;
+    account->token.failures = 0;
+    account->token.confirming = false;
+    token_publish(account, value, grant->life_ms, grant->came_ms);
+}
+
+void token_reset(struct account *account, struct token_grant *grant)
 {
     struct token *token = &account->token;
 
@@ -136,8 +171,66 @@ void token_reset(struct account *account)
     token_move(token, TOKEN_OFF);
     gates_leave(token->tokens, account);
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
-    if (gates_join(token->tokens, account) && !account->record->disabled)
+    if (!gates_join(token->tokens, account)) {
+        token_tell(token, OAUTH_TRANSIENT, "out of memory");
+        return;
+    }
+    if (grant && grant->value)
+        publish_grant(account, grant);
+    else if (!account->record->disabled || !list_empty(&token->waiters))
         enqueue(token, false);
+}
+
+void token_adopt(struct account *account, struct token_grant *grant)
+{
+    enum token_phase phase = account->token.phase;
+
+    if (grant->value && account->token.gates[0] && phase != TOKEN_RUNNING && phase != TOKEN_SAVING)
+        publish_grant(account, grant);
+}
+
+/* --- who waits for the endpoint's word ------------------------------------- */
+
+void token_tell(struct token *token, enum oauth_class class_, const char *text)
+{
+    struct list_node *node;
+
+    while ((node = list_pop_head(&token->waiters))) {
+        struct token_waiter *waiter = container_of(node, struct token_waiter, node);
+
+        waiter->list = NULL;
+        waiter->done(waiter, class_, text);
+    }
+}
+
+void token_verify(struct account *account, struct token_waiter *waiter)
+{
+    struct token *token = &account->token;
+
+    list_push_tail(&token->waiters, &waiter->node);
+    waiter->list = &token->waiters;
+    switch (token->phase) {
+    case TOKEN_NEW:
+    case TOKEN_OFF:
+    case TOKEN_RESTING:
+        /* Its turn comes in a turn of the loop of its own, so that nobody is called
+         * back from inside. */
+        token_rest(token, 0);
+        break;
+    case TOKEN_QUEUED:
+    case TOKEN_URGENT:
+    case TOKEN_RUNNING:
+    case TOKEN_SAVING:
+    case TOKEN_PHASES:
+        break;
+    }
+}
+
+void token_verify_cancel(struct token_waiter *waiter)
+{
+    if (waiter->list)
+        list_remove(waiter->list, &waiter->node);
+    waiter->list = NULL;
 }
 
 void token_settings_changed(struct account *account)
@@ -146,7 +239,8 @@ void token_settings_changed(struct account *account)
 
     if (!token->gates[0]) /* memory was out; the next reload tries again */
         return;
-    if (account->record->disabled && token->phase != TOKEN_RUNNING && token->phase != TOKEN_SAVING)
+    if (account->record->disabled && token->phase != TOKEN_RUNNING &&
+        token->phase != TOKEN_SAVING && list_empty(&token->waiters))
         token_move(token, TOKEN_OFF);
     else if (!account->record->disabled && token->phase == TOKEN_OFF)
         enqueue(token, false);
@@ -169,6 +263,8 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     secret_free(&token->value);
     token->value = value;
     token->serial++;
+    token->last_class = OAUTH_OK;
+    token->refreshed_wall_ms = clock_wall_ms() - age;
     token->expires_ms = now + left;
     token->expires_wall_ms = clock_wall_ms() + left;
     token->half_ms = now + left / 2;
@@ -179,14 +275,14 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     token->forced = false;
     token->not_before = 0;
     token->waits_for = GATES;
-    free(token->down_text);
-    token->down_text = NULL;
+    token_set_down_text(token, NULL);
     token_rest(token,
                policy_refresh_delay(left, account->record->refresh_ahead_ms, token_random()));
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
     tell_token(account);
-    token_settings_changed(account); /* disabled in the meantime? */
     pump(token->tokens);
+    token_tell(token, OAUTH_OK, "");
+    token_settings_changed(account); /* disabled in the meantime, or only verified */
 }
 
 static const char *newest_refresh_token(const struct account *account)
@@ -261,6 +357,8 @@ static void start(struct account *account)
     if (closed) {
         outcome_gated(account, closed, wait);
         token_rest(token, wait + policy_between(0, wait / 4, token_random()));
+        token_tell(token, closed->kind == GATE_APP ? OAUTH_APP : OAUTH_TRANSIENT, closed->text);
+        token_settings_changed(account);
         return;
     }
     token_move(token, TOKEN_RUNNING);

@@ -25,6 +25,24 @@ struct http;
 struct http_request;
 struct saving;
 
+/* Somebody who wants to know what the endpoint says of an account now. Embedded
+ * in its owner's struct. */
+struct token_waiter {
+    struct list_node node; /* token.waiters */
+    struct list *list;     /* NULL: it does not wait */
+    /* The answer: OAUTH_OK, or the class of the failure and what was said. Called
+     * once, from inside the token's machinery: the account must not be removed or
+     * changed from there. */
+    void (*done)(struct token_waiter *waiter, enum oauth_class class_, const char *text);
+    void *owner;
+};
+
+/* An access token that came with the verification of a record. */
+struct token_grant {
+    char *value; /* taken over; NULL: none */
+    uint64_t life_ms, came_ms;
+};
+
 enum token_phase {
     TOKEN_NEW,     /* not yet asked for; tokens_spread sets its time */
     TOKEN_OFF,     /* the account is disabled */
@@ -52,12 +70,15 @@ struct token {
     /* The refresh token, when newer than the record's: it could not be saved. */
     char *unsaved;
     struct list_node unsaved_node;
+    uint64_t refreshed_wall_ms; /* when the last one came; 0: never */
+    struct list waiters;        /* token_waiter.node */
     /* Failures. */
     unsigned failures;             /* in a row */
+    enum oauth_class last_class;   /* of the last answer */
     bool confirming;               /* the next request decides whether the grant is dead */
     enum account_state down_state; /* what mail hears while there is no token */
     uint64_t down_until_wall_ms;
-    char *down_text;
+    const char *down_text; /* shared */
     /* Tokens that the provider refused. */
     bool forced;            /* the next token replaces a refused one */
     uint64_t forced_serial; /* such a token */
@@ -108,14 +129,25 @@ void tokens_save_again(struct tokens *tokens);
  * so that a start is no burst at the endpoint. */
 void tokens_spread(struct tokens *tokens, size_t count);
 
+extern const char *const token_phase_names[TOKEN_PHASES];
+
 bool token_init(struct tokens *tokens, struct account *account);
 void token_clear(struct account *account);
-/* Other credentials: forgets everything and asks at once. */
-void token_reset(struct account *account);
+/* Other credentials: forgets everything and asks at once, unless `grant` has a
+ * token, which is taken out of it. */
+void token_reset(struct account *account, struct token_grant *grant);
+/* The same credentials, verified once more: takes the token out of `grant`, unless
+ * a request is under way whose answer will be newer. */
+void token_adopt(struct account *account, struct token_grant *grant);
+void token_grant_clear(struct token_grant *grant);
 /* The record changed, but not its credentials. */
 void token_settings_changed(struct account *account);
 
 bool token_valid(const struct account *account);
+/* Asks the endpoint now, whatever the token's age, a park or the operator's
+ * switch; only a throttle is respected. Never calls `done` before it returns. */
+void token_verify(struct account *account, struct token_waiter *waiter);
+void token_verify_cancel(struct token_waiter *waiter);
 /* From the relay. */
 void token_wanted(struct account *account);
 void token_rejected(struct account *account, uint64_t serial, const char *text);

@@ -18,10 +18,15 @@ void token_rest(struct token *token, uint64_t delay_ms);
 /* Makes an access token (taken over) the account's. */
 void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms);
 
+/* Answers all who wait for the endpoint's word. */
+void token_tell(struct token *token, enum oauth_class class_, const char *text);
+
 /* The next one to ask, still on its queue, or NULL: nobody waits, or there is
  * no room. */
 struct token *turns_next(struct tokens *tokens);
 
+/* What mail hears while there is no token; NULL: nothing. */
+void token_set_down_text(struct token *token, const char *text);
 /* Mail that comes now has no token: it hears why. */
 void outcome_hold_down(struct account *account);
 /* Its turn came, but a gate is closed for a while. */

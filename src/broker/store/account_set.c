@@ -30,6 +30,22 @@ void account_set_free(struct account_set *set)
     free(set);
 }
 
+bool account_set_add(struct account_set *set, struct account_record *record)
+{
+    size_t cap = set->cap ? set->cap * 2 : 64;
+    struct account_record **records;
+
+    if (set->count == set->cap) {
+        records = reallocarray(set->records, cap, sizeof(struct account_record *));
+        if (!records)
+            return false;
+        set->records = records;
+        set->cap = cap;
+    }
+    set->records[set->count++] = record;
+    return true;
+}
+
 static bool is_taken(const struct taken_names *names, const struct account_record *record,
                      const char *where, struct problems *problems)
 {
@@ -50,18 +66,23 @@ static bool is_taken(const struct taken_names *names, const struct account_recor
     return other != NULL;
 }
 
-static void take(struct account_set *set, struct taken_names *names, struct account_record *record,
+static bool take(struct account_set *set, struct taken_names *names, struct account_record *record,
                  size_t number)
 {
     struct taken *node = &names->nodes[set->count];
 
+    if (!account_set_add(set, record)) {
+        record_free(record);
+        return false;
+    }
     node->record = number;
     HASH_ADD_KEYPTR(by_id, names->ids, record->id, strlen(record->id), node);
     HASH_ADD_KEYPTR(by_login, names->logins, record->login, strlen(record->login), node);
-    set->records[set->count++] = record;
+    return true;
 }
 
-static void read_one(struct account_set *set, struct taken_names *names, const json_t *object,
+/* False: memory is out. */
+static bool read_one(struct account_set *set, struct taken_names *names, const json_t *object,
                      size_t number, const char *name, const struct conf *conf)
 {
     struct account_record *record;
@@ -69,7 +90,7 @@ static void read_one(struct account_set *set, struct taken_names *names, const j
     char where[384];
 
     if (record_is_comment(object))
-        return;
+        return true;
     snprintf(where, sizeof(where), "%s: record %zu (%s)", name, number, record_email(object));
     record = record_parse(object, conf, where, &set->problems, &why);
     if (!record)
@@ -77,19 +98,18 @@ static void read_one(struct account_set *set, struct taken_names *names, const j
     else if (is_taken(names, record, where, &set->problems))
         record_free(record);
     else
-        take(set, names, record, number);
+        return take(set, names, record, number);
+    return true;
 }
 
 bool account_set_read(struct account_set *set, const struct document *document, const char *name,
                       const struct conf *conf)
 {
     struct taken_names names = {NULL, NULL, calloc(document->count + 1, sizeof(struct taken))};
-    bool ok;
+    bool ok = names.nodes != NULL;
 
-    set->records = calloc(document->count + 1, sizeof(struct account_record *));
-    ok = names.nodes && set->records;
     for (size_t i = 0; ok && i < document->count; i++)
-        read_one(set, &names, json_array_get(document->records, i), i + 1, name, conf);
+        ok = read_one(set, &names, json_array_get(document->records, i), i + 1, name, conf);
     HASH_CLEAR(by_id, names.ids);
     HASH_CLEAR(by_login, names.logins);
     free(names.nodes);

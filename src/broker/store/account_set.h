@@ -8,12 +8,16 @@
 
 struct account_set {
     struct account_record **records;
-    size_t count;
+    size_t count, cap;
     struct problems problems;
 };
 
 struct account_set *account_set_new(void);
 void account_set_free(struct account_set *set);
+
+/* Takes over a record whose names nobody else in the set has. False: memory is
+ * out, and the record stays the caller's. */
+bool account_set_add(struct account_set *set, struct account_record *record);
 
 /* Takes over all valid records of the document. `name` begins each problem.
  * False: memory is out. */

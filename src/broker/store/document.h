@@ -4,25 +4,31 @@
  * People edit this file and comment it, so a token rotation must look like a
  * token rotation in their diff: no reordering, no new indentation, no lost
  * key. The JSON parser checks the text first; then a small scanner, which may
- * trust it, finds the places.
+ * trust it, finds the places (json_text.h).
  */
 #pragma once
 
-#include <jansson.h>
+#include "broker/store/json_text.h"
 
-#include "base/str.h"
-
-struct span {
-    size_t start, end;
+/* One record that is not as the text has it. */
+struct document_change {
+    bool removed;
+    char *text; /* malloc'd, NULL: as in the document */
+    size_t len;
 };
 
 struct document {
     char *text;
     size_t len;
     json_t *root;
-    json_t *records;    /* the array in it, borrowed from root */
-    struct span *spans; /* of the records, in order */
-    size_t count;
+    json_t *records;                 /* the array in it, borrowed from root: as changed */
+    struct json_items items;         /* the records' places in the text */
+    size_t count;                    /* records, those that were added or removed included */
+    struct document_change *changes; /* `cap` of them, NULL: nothing was changed */
+    size_t cap;
+    bool changed;
+    /* How the file sets apart its records and their members. */
+    struct json_style record_style, member_style;
 };
 
 /* Copies and parses: an array of records, or an object with "accounts".
@@ -31,13 +37,13 @@ bool document_parse(struct document *document, struct slice text, const char *na
                     struct reason *why);
 void document_clear(struct document *document); /* wipes */
 
-struct document_edit {
-    size_t record;
-    const char *key; /* of a text that the record has */
-    const char *value;
-};
+/* Changes. A record's number stays its own: those behind a removed one do not
+ * move up (in `records` null takes its place), and a new one comes last. False
+ * when memory is out: the document is then good for clearing only. The object
+ * stays the caller's and must not be changed any more. */
+bool document_set(struct document *document, size_t record, json_t *object);
+bool document_add(struct document *document, json_t *object);
+bool document_remove(struct document *document, size_t record);
 
-/* The text with those values replaced; at most one edit per record. malloc'd,
- * NULL and a reason on failure. The document stays as it is. */
-char *document_rewrite(const struct document *document, struct document_edit *edits, size_t count,
-                       size_t *len, struct reason *why);
+/* The text with all changes. malloc'd, NULL when memory is out. */
+char *document_write(const struct document *document, size_t *len);

@@ -1,42 +1,41 @@
-/* accounts.json: one thread of its own does all file work, in the order asked
- * for. Token rotations that have gathered while it was busy go into the file
- * together: one lock, one reading, one fsync for a hundred accounts.
+/* accounts.json as a store. All changes go through one reading and one writing
+ * of the file under its lock (struct rewrite), so that many at once cost one
+ * fsync, and what others have edited meanwhile is seen and kept.
  *
- *     loop's thread --jobs--> store thread --mailbox--> loop's thread
+ * `known` is the content that the store's user has seen, or that we made of it.
+ * When the file has another one, somebody else changed it.
  */
-#include <errno.h>
 #include <libgen.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-#include <uthash.h>
 
 #include "base/clock.h"
+#include "broker/store/edit.h"
 #include "broker/store/file_io.h"
-#include "broker/store/store.h"
+#include "broker/store/file_pages.h"
+#include "broker/store/index.h"
+#include "broker/store/thread.h"
 #include "broker/wipe.h"
 
 #define LOCK_WAIT_MS 10000
-/* A large file takes a while to rewrite. Then rotations gather for some times
- * as long, so that this takes a part of one processor at most. Processor time,
- * not the disk's: a small file is written at once, because a token that waits
- * is lost when we are killed. */
 #define GATHER_FACTOR 8
-#define GATHER_MAX_MS 1000
+/* A script that edits changes a file several times in a row. */
+#define BURST_MS 200
+/* What no notification tells of: a file system that others write to as well. */
+#define LOOK_MS 5000
 
 struct file_store {
-    struct store store;
+    struct store_thread thread;
     char *path;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    pthread_cond_t wake;
-    struct list jobs; /* store_job.node */
-    bool closing;
-    uint64_t gather_until;   /* ms, monotonic */
-    struct mailbox *results; /* of the loop's thread */
+    struct file_id known;
+    uint64_t compare_at; /* ms, monotonic; 0: nothing has happened */
+    struct file_pages pages;
 };
+
+static struct file_store *file_of(struct store_thread *thread)
+{
+    return container_of(thread, struct file_store, thread);
+}
 
 /* Where the file really is: replacing a symbolic link would leave its target
  * stale. malloc'd; the path itself when it does not exist yet. */
@@ -47,15 +46,18 @@ static char *real_path(const char *path)
     return real ? real : slice_dup(slice_of(path));
 }
 
-static bool read_document(const char *path, struct document *document, struct reason *why)
+static bool read_document(const char *path, struct document *document, struct file_id *id,
+                          struct reason *why)
 {
     size_t len;
-    char *text = file_read(path, &len, why);
+    char *text = file_read_id(path, &len, id, why);
     bool ok = text && document_parse(document, (struct slice){text, len}, path, why);
 
     secret_free_len(text, text ? len : 0);
     return ok;
 }
+
+/* --- loading ------------------------------------------------------------------ */
 
 /* What works today and hurts later. */
 static void check_place(const char *path, struct problems *problems)
@@ -76,17 +78,19 @@ static void check_place(const char *path, struct problems *problems)
     free(copy);
 }
 
-static void run_load(struct file_store *file, struct store_load *load)
+static void file_load(struct store_thread *thread, struct store_load *load)
 {
+    struct file_store *file = file_of(thread);
     char *path = real_path(file->path);
     struct document document = {NULL};
 
+    file_pages_clear(&file->pages);
     load->set = NULL;
     if (!path) {
         reason_set(&load->why, "out of memory");
         return;
     }
-    if (read_document(path, &document, &load->why)) {
+    if (read_document(path, &document, &file->known, &load->why)) {
         load->set = account_set_new();
         if (!load->set || !account_set_read(load->set, &document, file->path, load->conf)) {
             account_set_free(load->set);
@@ -100,296 +104,298 @@ static void run_load(struct file_store *file, struct store_load *load)
     free(path);
 }
 
-/* One rewrite of the file for many jobs. */
-struct batch {
+/* --- changing ----------------------------------------------------------------- */
+
+struct rewrite {
+    struct edit_ground ground;
     struct document document;
-    struct name *names; /* hash: id -> record */
-    struct name *nodes;
-    struct document_edit *edits;
-    size_t edit_count;
+    struct index index;
+    bool missing; /* there was no file */
 };
 
-struct name {
-    UT_hash_handle hh;
-    char *id;
-    size_t record;
-};
-
-static struct store_save *save_of(struct list_node *node)
+static struct rewrite *rewrite_of(struct edit_ground *ground)
 {
-    return container_of(container_of(node, struct store_job, node), struct store_save, job);
+    return container_of(ground, struct rewrite, ground);
 }
 
-static void set_all(struct list *jobs, enum store_status status, const struct reason *why)
+static bool no_memory(struct edit_ground *ground)
 {
-    list_foreach (jobs, node) {
-        save_of(node)->status = status;
-        save_of(node)->why = *why;
-    }
+    return reason_set(&ground->why, "out of memory");
 }
 
-/* The first record of an id counts, as in loading. */
-static bool index_records(struct batch *batch)
+static bool found(struct edit_ground *ground, size_t record, struct edit_found *found)
 {
-    char id[2048];
-
-    batch->nodes = calloc(batch->document.count + 1, sizeof(*batch->nodes));
-    for (size_t i = 0; batch->nodes && i < batch->document.count; i++) {
-        struct name *node = &batch->nodes[i], *other;
-
-        if (!record_id(json_array_get(batch->document.records, i), id, sizeof(id)))
-            continue;
-        HASH_FIND_STR(batch->names, id, other);
-        if (other)
-            continue;
-        node->id = slice_dup(slice_of(id));
-        node->record = i;
-        if (!node->id)
-            return false;
-        HASH_ADD_KEYPTR(hh, batch->names, node->id, strlen(node->id), node);
-    }
-    return batch->nodes != NULL;
+    if (record != SIZE_MAX)
+        *found = (struct edit_found){
+            (int64_t)record,
+            json_incref(json_array_get(rewrite_of(ground)->document.records, record)), false};
+    return true;
 }
 
-static void clear_batch(struct batch *batch)
+static bool by_id(struct edit_ground *ground, const char *id, struct edit_found *out)
 {
-    HASH_CLEAR(hh, batch->names);
-    for (size_t i = 0; batch->nodes && i < batch->document.count; i++)
-        free(batch->nodes[i].id);
-    free(batch->nodes);
-    free(batch->edits);
-    document_clear(&batch->document);
+    return found(ground, index_by_id(&rewrite_of(ground)->index, id), out);
 }
 
-static void plan_save(struct batch *batch, struct store_save *save)
+static bool by_login(struct edit_ground *ground, const char *login, struct edit_found *out)
 {
-    struct name *name;
+    return found(ground, index_by_login(&rewrite_of(ground)->index, login), out);
+}
+
+static bool insert(struct edit_ground *ground, json_t *object, const struct account_record *record)
+{
+    struct rewrite *rewrite = rewrite_of(ground);
+
+    (void)record;
+    return (document_add(&rewrite->document, object) &&
+            index_set(&rewrite->index, rewrite->document.count - 1, object)) ||
+           no_memory(ground);
+}
+
+static bool replace(struct edit_ground *ground, const struct edit_found *old, json_t *object,
+                    const struct account_record *record)
+{
+    struct rewrite *rewrite = rewrite_of(ground);
+
+    (void)record;
+    return (document_set(&rewrite->document, (size_t)old->key, object) &&
+            index_set(&rewrite->index, (size_t)old->key, object)) ||
+           no_memory(ground);
+}
+
+static bool remove_record(struct edit_ground *ground, const struct edit_found *old)
+{
+    struct rewrite *rewrite = rewrite_of(ground);
+
+    return (document_remove(&rewrite->document, (size_t)old->key) &&
+            index_set(&rewrite->index, (size_t)old->key, NULL)) ||
+           no_memory(ground);
+}
+
+static const struct edit_ops edit_ops = {by_id, by_login, insert, replace, remove_record};
+
+static bool set_token(struct rewrite *rewrite, size_t record, const struct store_save *save)
+{
+    json_t *object = json_copy(json_array_get(rewrite->document.records, record));
+    bool ok = object &&
+              json_object_set_new(object, "refresh_token", json_string(save->token)) == 0 &&
+              document_set(&rewrite->document, record, object);
+
+    json_decref(object);
+    return ok || no_memory(&rewrite->ground);
+}
+
+static bool run_save(struct rewrite *rewrite, struct store_save *save)
+{
+    size_t record = index_by_id(&rewrite->index, save->id);
     const char *current;
 
-    HASH_FIND_STR(batch->names, save->id, name);
-    if (!name) {
+    if (rewrite->missing) { /* it may be back soon */
+        save->status = STORE_FAILED;
+        return reason_set(&save->why, "there is no file"), true;
+    }
+    if (record == SIZE_MAX) {
         save->status = STORE_GONE;
         reason_set(&save->why, "the file has no record with this id any more");
-        return;
+        return true;
     }
     current = json_string_value(
-        json_object_get(json_array_get(batch->document.records, name->record), "refresh_token"));
+        json_object_get(json_array_get(rewrite->document.records, record), "refresh_token"));
     save->status = STORE_OK; /* unless writing fails */
     if (current && strcmp(current, save->token) == 0)
-        return;
+        return true;
     if (!current || strcmp(current, save->expected) != 0) {
         save->status = STORE_CHANGED;
         reason_set(&save->why, "the file has another refresh token than the one that was used");
-        return;
+        return true;
     }
-    batch->edits[batch->edit_count++] =
-        (struct document_edit){name->record, "refresh_token", save->token};
+    return set_token(rewrite, record, save);
 }
 
-static bool write_batch(struct batch *batch, const char *path, struct reason *why)
+static bool run_change(struct rewrite *rewrite, struct store_job *job)
+{
+    if (job->kind == THREAD_SAVE)
+        return run_save(rewrite, container_of(job, struct store_save, job));
+    return edit_run_all(&rewrite->ground, container_of(job, struct store_write, job));
+}
+
+/* A file that does not exist yet begins as an empty list. */
+static bool rewrite_begin(struct rewrite *rewrite, const char *path, struct file_id *id)
+{
+    struct reason *why = &rewrite->ground.why;
+
+    rewrite->ground.ops = &edit_ops;
+    if (!read_document(path, &rewrite->document, id, why)) {
+        if (id->exists)
+            return false;
+        rewrite->missing = true;
+        why->text[0] = '\0';
+        if (!document_parse(&rewrite->document, SLICE("[]\n"), path, why))
+            return false;
+    }
+    return index_init(&rewrite->index, rewrite->document.records) || no_memory(&rewrite->ground);
+}
+
+static bool rewrite_end(struct rewrite *rewrite, const char *path, struct file_id *id)
 {
     size_t len;
     char *text;
     bool ok;
 
-    if (!batch->edit_count)
+    if (!rewrite->document.changed)
         return true;
-    text = document_rewrite(&batch->document, batch->edits, batch->edit_count, &len, why);
+    text = document_write(&rewrite->document, &len);
     if (!text)
-        return false;
-    ok = file_replace(path, (struct slice){text, len}, why);
+        return no_memory(&rewrite->ground);
+    ok = file_replace(path, (struct slice){text, len}, id, &rewrite->ground.why);
     secret_free_len(text, len);
     return ok;
 }
 
-static bool save_locked(struct list *jobs, const char *path, struct reason *why)
+static bool change_locked(struct file_store *file, struct list *jobs, const char *path,
+                          struct reason *why)
 {
-    struct batch batch = {.edits = calloc(jobs->count, sizeof(struct document_edit))};
-    bool ok = batch.edits != NULL;
+    struct rewrite rewrite = {.missing = false};
+    struct file_id id = {.exists = true};
+    bool ok = rewrite_begin(&rewrite, path, &id), seen;
 
-    reason_set(why, "out of memory");
-    ok = ok && read_document(path, &batch.document, why) && index_records(&batch);
+    seen = file_id_same(&id, &file->known);
     if (ok) {
-        list_foreach (jobs, node)
-            plan_save(&batch, save_of(node));
-        ok = write_batch(&batch, path, why);
+        list_foreach (jobs, node) {
+            ok = ok && run_change(&rewrite, store_thread_job_of(node));
+        }
+        ok = ok && rewrite_end(&rewrite, path, &id);
     }
-    clear_batch(&batch);
+    if (ok && !seen)
+        store_thread_tell_changed(&file->thread);
+    if (ok)
+        file->known = id;
+    *why = rewrite.ground.why;
+    index_clear(&rewrite.index);
+    document_clear(&rewrite.document);
     return ok;
 }
 
-static void run_saves(struct file_store *file, struct list *jobs)
+static void file_change(struct store_thread *thread, struct list *jobs)
 {
+    struct file_store *file = file_of(thread);
     char *path = real_path(file->path);
     struct reason why = {"out of memory"};
     int lock = path ? file_lock(path, LOCK_WAIT_MS, &why) : -1;
 
-    if (lock < 0 || !save_locked(jobs, path, &why))
-        set_all(jobs, STORE_FAILED, &why);
+    file_pages_clear(&file->pages);
+    if (lock < 0 || !change_locked(file, jobs, path, &why))
+        store_thread_fail_changes(jobs, &why);
     if (lock >= 0)
         close(lock);
     free(path);
 }
 
-static void deliver_load(struct mail *mail)
+/* --- the rest ----------------------------------------------------------------- */
+
+static void file_page(struct store_thread *thread, struct store_page *page)
 {
-    struct store_load *load = container_of(mail, struct store_load, job.mail);
+    struct file_store *file = file_of(thread);
+    struct document document;
+    struct file_id id = file_id_at(file->path);
+    char *path;
 
-    load->done(load);
-}
-
-static void deliver_save(struct mail *mail)
-{
-    struct store_save *save = container_of(mail, struct store_save, job.mail);
-
-    save->done(save);
-}
-
-/* Takes the first job and, if it saves, the saving jobs that follow it. */
-static void take_jobs(struct file_store *file, struct list *taken)
-{
-    do {
-        struct list_node *node = list_pop_head(&file->jobs);
-
-        list_push_tail(taken, node);
-    } while (container_of(list_first(taken), struct store_job, node)->save &&
-             !list_empty(&file->jobs) &&
-             container_of(list_first(&file->jobs), struct store_job, node)->save);
-}
-
-static void run_jobs(struct file_store *file, struct list *jobs)
-{
-    struct store_job *first = container_of(list_first(jobs), struct store_job, node);
-    struct list_node *node;
-
-    if (first->save)
-        run_saves(file, jobs);
-    else
-        run_load(file, container_of(first, struct store_load, job));
-    while ((node = list_pop_head(jobs))) {
-        struct store_job *job = container_of(node, struct store_job, node);
-
-        mailbox_post(file->results, &job->mail, job->save ? deliver_save : deliver_load);
+    if (!file_pages_fit(&file->pages, &id)) {
+        file_pages_clear(&file->pages);
+        path = real_path(file->path);
+        if (!path) {
+            reason_set(&page->why, "out of memory");
+            return;
+        }
+        if (read_document(path, &document, &id, &page->why) &&
+            !file_pages_take(&file->pages, &document, &id))
+            reason_set(&page->why, "out of memory");
+        free(path);
     }
+    file_pages_read(&file->pages, page);
 }
 
-static uint64_t cpu_ms(void)
+static void file_rekey(struct store_thread *thread, struct store_rekey *rekey)
 {
-    struct timespec used;
-
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+    (void)thread;
+    rekey->records = 0;
+    rekey->status = STORE_FAILED;
+    reason_set(&rekey->why,
+               "%s is a plain file: nothing in it is sealed; move the accounts to an "
+               "sqlite: store for that",
+               file_of(thread)->path);
 }
 
-static void gather(struct file_store *file, uint64_t used_ms)
+static uint64_t file_look(struct store_thread *thread)
 {
-    uint64_t wait = used_ms * GATHER_FACTOR;
+    struct file_store *file = file_of(thread);
+    uint64_t now = clock_ms();
+    struct file_id id;
 
-    file->gather_until = clock_ms() + (wait < GATHER_MAX_MS ? wait : GATHER_MAX_MS);
-}
-
-/* Waits for jobs that may be run now; false: there will be none. */
-static bool wait_for_jobs(struct file_store *file)
-{
-    while (list_empty(&file->jobs) && !file->closing)
-        pthread_cond_wait(&file->wake, &file->lock);
-    while (!file->closing && clock_ms() < file->gather_until &&
-           container_of(list_first(&file->jobs), struct store_job, node)->save) {
-        struct timespec until = {.tv_sec = (time_t)(file->gather_until / 1000),
-                                 .tv_nsec = (long)(file->gather_until % 1000) * 1000000};
-
-        pthread_cond_timedwait(&file->wake, &file->lock, &until);
+    file_pages_age(&file->pages, now);
+    if (!store_thread_is_watched(thread))
+        return LOOK_MS;
+    if (watch_take(thread->watch_fd, file->path) && !file->compare_at)
+        file->compare_at = now + BURST_MS;
+    if (now < file->compare_at)
+        return file->compare_at - now;
+    file->compare_at = 0;
+    id = file_id_at(file->path);
+    if (!file_id_same(&id, &file->known)) {
+        file->known = id;
+        store_thread_tell_changed(thread);
     }
-    return !list_empty(&file->jobs);
+    return LOOK_MS;
 }
 
-static void *thread_main(void *arg)
+static const struct store_thread_ops thread_ops = {file_load, file_change, file_page, file_rekey,
+                                                   file_look};
+
+static void free_file(struct file_store *file)
 {
-    struct file_store *file = arg;
-    struct list taken;
-
-    list_init(&taken);
-    pthread_mutex_lock(&file->lock);
-    while (wait_for_jobs(file)) {
-        uint64_t began = cpu_ms();
-
-        take_jobs(file, &taken);
-        pthread_mutex_unlock(&file->lock);
-        run_jobs(file, &taken);
-        pthread_mutex_lock(&file->lock);
-        gather(file, cpu_ms() - began);
-    }
-    pthread_mutex_unlock(&file->lock);
-    return NULL;
+    file_pages_clear(&file->pages);
+    if (file->thread.watch_fd >= 0)
+        close(file->thread.watch_fd);
+    free(file->path);
+    free(file);
 }
 
-static void add_job(struct store *store, struct store_job *job, bool save)
-{
-    struct file_store *file = container_of(store, struct file_store, store);
-
-    *job = (struct store_job){.save = save};
-    pthread_mutex_lock(&file->lock);
-    list_push_tail(&file->jobs, &job->node);
-    pthread_cond_signal(&file->wake);
-    pthread_mutex_unlock(&file->lock);
-}
-
-static void file_load(struct store *store, struct store_load *load)
-{
-    add_job(store, &load->job, false);
-}
-
-static void file_save_token(struct store *store, struct store_save *save)
-{
-    add_job(store, &save->job, true);
-}
-
-static struct store *file_open(const char *path, struct mailbox *results, struct reason *why)
+static struct store *file_open(const char *path, const struct store_options *options,
+                               struct reason *why)
 {
     struct file_store *file = calloc(1, sizeof(*file));
-    pthread_condattr_t monotonic;
-    int rc;
 
-    if (file)
-        file->path = slice_dup(slice_of(path));
-    if (!file || !file->path) {
+    if (!file) {
         reason_set(why, "out of memory");
-        goto fail;
+        return NULL;
     }
-    file->store.ops = &file_store_ops;
-    pthread_mutex_init(&file->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&file->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    list_init(&file->jobs);
-    file->results = results;
-    rc = pthread_create(&file->thread, NULL, thread_main, file);
-    if (rc != 0) {
-        reason_set(why, "cannot start the store's thread: %s", strerror(rc));
-        goto fail;
-    }
-    return &file->store;
-fail:
-    if (file)
-        free(file->path);
-    free(file);
+    file->thread.store.ops = &file_store_ops;
+    file->thread.ops = &thread_ops;
+    file->thread.gather_factor = GATHER_FACTOR;
+    file->thread.watch_fd = options->changed ? watch_open(path) : -1;
+    file->path = slice_dup(slice_of(path));
+    file->known = file_id_at(path);
+    if (file->path && store_thread_start(&file->thread, options, why))
+        return &file->thread.store;
+    if (!file->path)
+        reason_set(why, "out of memory");
+    free_file(file);
     return NULL;
 }
 
 static void file_close(struct store *store)
 {
-    struct file_store *file = container_of(store, struct file_store, store);
+    struct file_store *file = file_of(store_thread_of(store));
 
-    pthread_mutex_lock(&file->lock);
-    file->closing = true;
-    pthread_cond_signal(&file->wake);
-    pthread_mutex_unlock(&file->lock);
-    pthread_join(file->thread, NULL);
-    pthread_cond_destroy(&file->wake);
-    pthread_mutex_destroy(&file->lock);
-    free(file->path);
-    free(file);
+    store_thread_stop(&file->thread);
+    free_file(file);
 }
 
-const struct store_ops file_store_ops = {"file", file_open, file_load, file_save_token, file_close};
+const struct store_ops file_store_ops = {"file",
+                                         file_open,
+                                         store_thread_load,
+                                         store_thread_save_token,
+                                         store_thread_write,
+                                         store_thread_page,
+                                         store_thread_rekey,
+                                         file_close};

@@ -34,17 +34,19 @@ static bool read_all(int fd, char *out, size_t cap, size_t *len)
     return true;
 }
 
-char *file_read(const char *path, size_t *len, struct reason *why)
+char *file_read_id(const char *path, size_t *len, struct file_id *id, struct reason *why)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
     char *text = NULL;
 
     *len = 0;
+    *id = (struct file_id){.exists = fd >= 0 || errno != ENOENT};
     if (fd < 0 || fstat(fd, &status) != 0) {
         failed(why, "read", path);
         goto out;
     }
+    *id = file_id_of(&status);
     if (!S_ISREG(status.st_mode) || status.st_size > (off_t)FILE_IO_MAX) {
         reason_set(why, "cannot read %s: it is not a file, or larger than 256 MiB", path);
         goto out;
@@ -61,6 +63,13 @@ out:
     if (fd >= 0)
         close(fd);
     return text;
+}
+
+char *file_read(const char *path, size_t *len, struct reason *why)
+{
+    struct file_id id;
+
+    return file_read_id(path, len, &id, why);
 }
 
 int file_lock(const char *path, uint64_t wait_ms, struct reason *why)
@@ -135,8 +144,9 @@ static void keep_owner(const char *path, int fd)
 }
 
 static bool write_beside(const char *path, const char *beside, struct slice content,
-                         struct reason *why)
+                         struct file_id *id, struct reason *why)
 {
+    struct stat status;
     int fd;
     bool ok;
 
@@ -149,6 +159,8 @@ static bool write_beside(const char *path, const char *beside, struct slice cont
         keep_owner(path, fd);
     else
         failed(why, "write", beside);
+    if (id && ok && fstat(fd, &status) == 0)
+        *id = file_id_of(&status);
     if (close(fd) != 0 && ok)
         ok = failed(why, "write", beside);
     if (ok && rename(beside, path) != 0)
@@ -158,14 +170,31 @@ static bool write_beside(const char *path, const char *beside, struct slice cont
     return ok;
 }
 
-bool file_replace(const char *path, struct slice content, struct reason *why)
+bool file_replace(const char *path, struct slice content, struct file_id *id, struct reason *why)
 {
     char *beside = NULL;
     bool ok;
 
+    if (content.len > FILE_IO_MAX)
+        return reason_set(why, "%s would be larger than 256 MiB", path);
     if (asprintf(&beside, "%s.new", path) < 0)
         return reason_set(why, "out of memory");
-    ok = write_beside(path, beside, content, why) && sync_folder(path, why);
+    ok = write_beside(path, beside, content, id, why) && sync_folder(path, why);
     free(beside);
+    return ok;
+}
+
+bool file_make_folders(const char *path, struct reason *why)
+{
+    char *folder = slice_dup(slice_of(path));
+    bool ok = folder != NULL || reason_set(why, "out of memory");
+
+    for (char *slash = folder; ok && (slash = strchr(slash + 1, '/'));) {
+        *slash = '\0';
+        if (mkdir(folder, 0700) != 0 && errno != EEXIST)
+            ok = failed(why, "create", folder);
+        *slash = '/';
+    }
+    free(folder);
     return ok;
 }

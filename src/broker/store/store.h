@@ -3,24 +3,29 @@
  * a remote engine stops nobody.
  *
  * A request is embedded in its owner's struct, which stays where it is until
- * `done` was called; done may free it.
+ * `done` was called; done may free it. Requests are carried out, and answered,
+ * in the order in which they were made. What an answer shows was true then: a
+ * load that was asked for before a write is answered before it.
  */
 #pragma once
 
 #include "broker/store/account_set.h"
+#include "ipc/ipc.h"
 #include "net/mailbox.h"
 
 enum store_status {
     STORE_OK,
-    STORE_FAILED, /* nothing was changed; try again */
-    STORE_GONE,   /* there is no such record any more */
-    STORE_CHANGED /* the record is not what the caller believes: load again */
+    STORE_FAILED,  /* nothing was changed; try again */
+    STORE_GONE,    /* there is no such record any more */
+    STORE_CHANGED, /* the record is not what the caller believes: load again */
+    STORE_EXISTS,  /* the id or the login is another record's */
+    STORE_INVALID  /* what the record would become cannot serve; the reason says why */
 };
 
 struct store_job { /* the back end's part of a request */
     struct mail mail;
     struct list_node node;
-    bool save;
+    int kind;
 };
 
 struct store_load {
@@ -44,22 +49,104 @@ struct store_save {
     void *owner;
 };
 
+enum store_edit_kind {
+    STORE_ADD,     /* a new record; STORE_EXISTS when its id or login is taken */
+    STORE_REPLACE, /* takes the place of the record with its login or its id, whose keys it
+                    * keeps where it has none of its own; else it is new */
+    STORE_PATCH,   /* RFC 7396 merge patch of the record `id` */
+    STORE_REMOVE   /* the record `id` */
+};
+
+/* One record's change. `object` is taken over (its reference count is the
+ * store's until done) and is a record as accounts.json has it. An account keeps
+ * its id unless it is given another one; a new one without gets that which its
+ * e-mail makes, with a number behind it where that is another's. */
+struct store_edit {
+    enum store_edit_kind kind;
+    char *id;       /* PATCH, REMOVE: which one; malloc'd */
+    json_t *object; /* ADD, REPLACE, PATCH */
+    /* out */
+    enum store_status status;
+    struct reason why; /* STORE_OK: "", or a note such as a key that nobody knows */
+    /* The record as it is now, checked, or NULL; the caller takes it or
+     * store_write_clear frees it. REPLACE: `replaced` is the id of the record whose
+     * place it took, malloc'd, NULL if none. */
+    struct account_record *record;
+    char *replaced;
+};
+
+/* Changes of many records in one transaction: those whose status is STORE_OK are
+ * durable together when done is called; the others changed nothing. When the
+ * transaction itself fails, all are STORE_FAILED. */
+struct store_write {
+    struct store_job job;
+    const struct conf *conf; /* the caller keeps it until done */
+    struct store_edit *edits;
+    size_t count;
+    void (*done)(struct store_write *write);
+    void *owner;
+};
+
+/* Frees what edits own (object, id, record, replaced) and the array itself. */
+void store_write_clear(struct store_write *write);
+
+/* Raw records, secrets included, for export: up to `limit` of them behind
+ * `after` (an id as the last page gave it; "" the first page), in an order that
+ * stays. */
+struct store_page {
+    struct store_job job;
+    char after[IPC_ID_MAX + 1]; /* in; out: of the last record, for the next page */
+    size_t limit;
+    json_t *records; /* out: an array, the caller's; NULL on failure */
+    bool more;       /* out */
+    struct reason why;
+    void (*done)(struct store_page *page);
+    void *owner;
+};
+
+/* Seals all secrets anew. New: the store makes a key and forgets the old one;
+ * else everything is sealed under the first key of the key file. */
+struct store_rekey {
+    struct store_job job;
+    size_t records; /* out: sealed anew */
+    enum store_status status;
+    struct reason why;
+    void (*done)(struct store_rekey *rekey);
+    void *owner;
+};
+
 struct store {
     const struct store_ops *ops;
 };
 
+struct store_options {
+    const char *key_file;    /* "" the back end's own place beside the data */
+    struct mailbox *results; /* of the loop on which callbacks come; outlives the store */
+    /* Somebody else changed the data; on the loop's thread. NULL: nobody asks. */
+    void (*changed)(void *owner);
+    void *owner;
+    bool look_only; /* for --check: nothing is made, and no schema changed */
+};
+
 struct store_ops {
     const char *scheme; /* of the location: "file" */
-    struct store *(*open)(const char *path, struct mailbox *results, struct reason *why);
+    struct store *(*open)(const char *path, const struct store_options *options,
+                          struct reason *why);
     void (*load)(struct store *store, struct store_load *load);
     void (*save_token)(struct store *store, struct store_save *save);
+    void (*write)(struct store *store, struct store_write *write);
+    void (*page)(struct store *store, struct store_page *page);
+    void (*rekey)(struct store *store, struct store_rekey *rekey);
     /* Finishes what was asked for and frees the store; may block. The callbacks
      * still come, through the mailbox. */
     void (*close)(struct store *store);
 };
 
-extern const struct store_ops file_store_ops;
+extern const struct store_ops file_store_ops, sqlite_store_ops;
 
-/* "file:PATH", or a path. `results` belongs to the loop on which callbacks come
- * and outlives the store. NULL and a reason when the back end does not start. */
-struct store *store_open(const char *location, struct mailbox *results, struct reason *why);
+/* "file:PATH", "sqlite:PATH", or a path: one that ends in .db or holds an SQLite
+ * file is sqlite, any other is file. */
+const struct store_ops *store_find(const char *location, const char **path);
+/* NULL and a reason when the back end does not start. */
+struct store *store_open(const char *location, const struct store_options *options,
+                         struct reason *why);

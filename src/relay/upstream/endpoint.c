@@ -8,6 +8,8 @@
 #define NUMERIC_TTL_MS (3600 * 1000)
 #define MIN_TTL_MS 1000
 
+static void on_no_answer(struct timer *timer);
+
 static bool numeric_address(struct endpoint *endpoint)
 {
     struct net_address *address = &endpoint->addresses[0];
@@ -57,6 +59,7 @@ struct endpoint *endpoint_get(struct endpoint **table, struct worker *worker, st
     endpoint->worker = worker;
     endpoint->table = table;
     tls_peer_init(&endpoint->tls);
+    timer_init(&endpoint->patience, on_no_answer);
     list_init(&endpoint->waiters);
     HASH_ADD_KEYPTR(hh, *table, endpoint->key, strlen(endpoint->key), endpoint);
     return endpoint;
@@ -68,6 +71,7 @@ void endpoint_put(struct endpoint *endpoint)
         return;
     HASH_DEL(*endpoint->table, endpoint);
     request_cancel(&endpoint->request);
+    loop_timer_cancel(&endpoint->worker->loop, &endpoint->patience);
     tls_peer_clear(&endpoint->tls);
     free(endpoint->key);
     free(endpoint->host);
@@ -108,6 +112,19 @@ static void take_addresses(struct endpoint *endpoint, struct slice text)
     }
 }
 
+/* It may be only this answer that is lost: the next attempt asks again. */
+static void on_no_answer(struct timer *timer)
+{
+    struct endpoint *endpoint = container_of(timer, struct endpoint, patience);
+    struct reason why;
+
+    request_cancel(&endpoint->request);
+    reason_set(&why, "cannot find the address of %s: no answer in time", endpoint->host);
+    endpoint->refs++;
+    tell_waiters(endpoint, &why);
+    endpoint_put(endpoint);
+}
+
 static void on_resolved(struct request *request, const struct ipc_message *answer)
 {
     struct endpoint *endpoint = request->owner;
@@ -115,6 +132,7 @@ static void on_resolved(struct request *request, const struct ipc_message *answe
     uint64_t ttl = done->ttl_ms > MIN_TTL_MS ? done->ttl_ms : MIN_TTL_MS;
     struct reason why;
 
+    loop_timer_cancel(&endpoint->worker->loop, &endpoint->patience);
     endpoint->refs++; /* a waiter may let go of the last reference */
     take_addresses(endpoint, done->addresses);
     if (endpoint->address_count) {
@@ -142,12 +160,15 @@ void endpoint_resolve(struct endpoint *endpoint, struct endpoint_waiter *waiter)
     list_push_tail(&endpoint->waiters, &waiter->node);
     if (endpoint->request.number)
         return;
-    if (!request_resolve(endpoint->worker, &endpoint->request, slice_of(endpoint->host),
-                         endpoint->port, on_resolved, endpoint)) {
-        list_remove(&endpoint->waiters, &waiter->node);
-        reason_set(&why, "out of memory");
-        waiter->resolved(waiter, &why);
+    if (request_resolve(endpoint->worker, &endpoint->request, slice_of(endpoint->host),
+                        endpoint->port, on_resolved, endpoint)) {
+        loop_timer_set(&endpoint->worker->loop, &endpoint->patience,
+                       worker_conf(endpoint->worker)->connect_timeout_ms);
+        return;
     }
+    list_remove(&endpoint->waiters, &waiter->node);
+    reason_set(&why, "out of memory");
+    waiter->resolved(waiter, &why);
 }
 
 void endpoint_cancel(struct endpoint *endpoint, struct endpoint_waiter *waiter)

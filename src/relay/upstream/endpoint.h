@@ -32,6 +32,7 @@ struct endpoint {
     size_t address_count;
     uint64_t addresses_until; /* ms, of the loop */
     struct request request;
+    struct timer patience; /* of the request */
     struct list waiters;
     uint64_t bdat_demoted_until; /* ms, 0: BDAT works as far as we know */
     unsigned bdat_losses;        /* connections lost behind BDAT, in a row */

@@ -44,9 +44,9 @@ void tell_introduce(struct account *account)
     introductions++;
 }
 
-struct account *registry_by_id(const struct registry *of, struct slice id)
+struct account *registry_by_id(const struct registry *from, struct slice id)
 {
-    assert_ptr_equal(of, &registry);
+    assert_ptr_equal(from, &registry);
     for (size_t i = 0; i < COUNT_OF(accounts); i++) {
         if (slice_equal(slice_of(ids[i]), id))
             return &accounts[i];
@@ -205,7 +205,7 @@ static void test_rows_out_of_turn(void **state)
     assert_false(say_pool(request, "a06"));
     request = ask("", "", 0);
     assert_false(say_pool(request, "a06"));
-    request = ask("", "", UINT32_MAX);
+    ask("", "", UINT32_MAX);
     check_num("limit", sent.u.snapshot.limit, IPC_SNAPSHOT_ROWS);
 }
 

@@ -1,6 +1,7 @@
 #include "broker/token_world.h"
 
 #include <sodium.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "broker/tell.h"
@@ -9,6 +10,7 @@
 /* --- the clock --------------------------------------------------------------- */
 
 uint64_t now_ms, wall_offset;
+static uint64_t dice;
 
 uint64_t uv_now(const uv_loop_t *loop)
 {
@@ -157,7 +159,7 @@ void tell_remove(struct account *account)
 
 /* --- the world --------------------------------------------------------------------- */
 
-static struct loop loop;
+struct loop world_loop;
 struct tokens tokens;
 struct registry registry;
 struct conf *conf;
@@ -200,6 +202,28 @@ void apply_accounts(size_t count, const char *more)
     free(memory);
 }
 
+struct account_record *make_record(const char *id, const char *more)
+{
+    struct problems problems = {NULL, 0, 0, 0, 0};
+    struct account_record *record;
+    struct reason why;
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s}", "account_id", id, "provider", "outlook",
+                               "client_id", "c", "refresh_token", "rt");
+    json_t *further = json_loads(more[0] ? more : "{}", 0, NULL);
+    char email[64];
+
+    snprintf(email, sizeof(email), "%s@x", id);
+    json_object_set_new(object, "email", json_string(email));
+    json_object_update(object, further);
+    record = record_parse(object, conf, "test", &problems, &why);
+    if (!record)
+        fail_msg("%s", why.text);
+    problems_clear(&problems);
+    json_decref(further);
+    json_decref(object);
+    return record;
+}
+
 struct account *account_named(const char *id)
 {
     struct account *account = registry_by_id(&registry, slice_of(id));
@@ -215,7 +239,7 @@ void pass(uint64_t ms)
 
     while (now_ms < end) {
         now_ms = now_ms + 500 < end ? now_ms + 500 : end;
-        timers_run(&loop.timers, now_ms);
+        timers_run(&world_loop.timers, now_ms);
     }
 }
 
@@ -225,18 +249,19 @@ int world_set_up(void **state)
 
     (void)state;
     now_ms = 1000000;
+    dice = 1;
     wall_offset = 1700000000000;
     request_count = open_requests = most_open = save_count = 0;
     told_tokens = told_states = store_changes = 0;
     told_state = ACCOUNT_ACTIVE;
     told_token[0] = told_text[0] = '\0';
     conf = conf_default();
-    assert_true(loop_init(&loop, &why));
-    timers_init(&loop.timers, now_ms);
-    tokens_init(&tokens, &loop, NULL, &store);
+    assert_true(loop_init(&world_loop, &why));
+    timers_init(&world_loop.timers, now_ms);
+    tokens_init(&tokens, &world_loop, NULL, &store);
     tokens.conf = conf;
     tokens.store_changed = on_store_changed;
-    registry_init(&registry, &loop);
+    registry_init(&registry, &world_loop);
     registry.tokens = &tokens;
     registry.conf = conf;
     return 0;
@@ -249,14 +274,36 @@ int world_tear_down(void **state)
     check_num("requests left", (long long)open_requests, 0);
     while (save_count)
         finish_save(STORE_OK);
-    loop_close(&loop);
+    loop_close(&world_loop);
     conf_free(conf);
     return 0;
 }
 
+/* The same dice in each run: what is spread by chance falls where it fell before. */
+static const char *dice_name(void)
+{
+    return "test";
+}
+
+static uint32_t dice_roll(void)
+{
+    dice = dice * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(dice >> 32);
+}
+
+static void dice_fill(void *octets, const size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        ((unsigned char *)octets)[i] = (unsigned char)(dice_roll() >> 24);
+}
+
 bool world_start(void)
 {
+    static struct randombytes_implementation dice_implementation = {
+        .implementation_name = dice_name, .random = dice_roll, .buf = dice_fill};
+
     json_set_alloc_funcs(wipe_malloc, wipe_free);
     log_threshold = -1; /* failures are what is tested */
+    randombytes_set_implementation(&dice_implementation);
     return sodium_init() >= 0;
 }

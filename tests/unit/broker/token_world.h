@@ -27,6 +27,7 @@ extern char told_token[64], told_text[1024];
 extern enum account_state told_state;
 
 extern uint64_t now_ms, wall_offset;
+extern struct loop world_loop;
 extern struct tokens tokens;
 extern struct registry registry;
 extern struct conf *conf;
@@ -54,5 +55,7 @@ void apply(const char *json_text);
 /* Accounts u0, u1... of one application at Microsoft, with more fields. */
 void apply_accounts(size_t count, const char *more);
 struct account *account_named(const char *id);
+/* A record as the store gives it: of "u0" and so on, with more fields. */
+struct account_record *make_record(const char *id, const char *more);
 /* Time passes; what is due happens, in order. */
 void pass(uint64_t ms);

@@ -229,33 +229,59 @@ static void files_are_searched(void **state)
     assert_int_equal(chdir("/") | rmdir(dir), 0);
 }
 
+static void check_accounts(const char *given, const char *wants)
+{
+    struct cli cli = {.accounts = given && given[0] != '(' ? given : NULL};
+    struct conf *conf = conf_default();
+    char location[256];
+    struct reason why = {""};
+    bool by_default;
+
+    if (given)
+        assert_true(conf_set(conf, "store.location", given + (given[0] == '('), &why));
+    if (!cli_find_accounts(&cli, conf, location, sizeof(location), &by_default, &why)) {
+        if (!strstr(why.text, wants))
+            fail_msg("%s: \"%s\" lacks \"%s\"", given ? given : "-", why.text, wants);
+    } else {
+        assert_string_equal(location, wants);
+        assert_int_equal(by_default, !given && strstr(location, "accounts.db") != NULL);
+    }
+    conf_free(conf);
+}
+
 static void accounts_are_searched(void **state)
 {
-    char dir[] = "/tmp/test_cli_XXXXXX", path[256], wanted[256];
-    struct cli cli = {0};
-    struct reason why = {""};
+    char dir[] = "/tmp/test_cli_XXXXXX", wanted[256];
 
     (void)state;
     assert_non_null(mkdtemp(dir));
     assert_int_equal(chdir(dir), 0);
     setenv("HOME", dir, 1);
+    unsetenv("STATE_DIRECTORY");
     if (access("/etc/bearerd/accounts.json", F_OK) != 0 &&
         access("/etc/xoauth2/accounts.json", F_OK) != 0 &&
         access("/usr/local/etc/xoauth2/accounts.json", F_OK) != 0) {
-        assert_false(cli_find_accounts(&cli, path, sizeof(path), &why));
-        assert_non_null(strstr(why.text, "~/.xoauth2"));
+        snprintf(wanted, sizeof(wanted), "sqlite:%s/.local/state/bearerd/accounts.db", dir);
+        check_accounts(NULL, geteuid() == 0 ? "sqlite:/var/lib/bearerd/accounts.db" : wanted);
+        setenv("STATE_DIRECTORY", "/var/lib/a:/var/lib/b", 1);
+        check_accounts(NULL, "sqlite:/var/lib/a/accounts.db");
+        unsetenv("STATE_DIRECTORY");
         assert_int_equal(mkdir(".xoauth2", 0700), 0);
         touch(".xoauth2/accounts.json");
-        assert_true(cli_find_accounts(&cli, path, sizeof(path), &why));
         snprintf(wanted, sizeof(wanted), "%s/.xoauth2/accounts.json", dir);
-        assert_string_equal(path, wanted);
+        check_accounts(NULL, wanted);
         assert_int_equal(unlink(".xoauth2/accounts.json") | rmdir(".xoauth2"), 0);
     }
     touch("accounts.json");
-    assert_true(cli_find_accounts(&cli, path, sizeof(path), &why));
-    assert_string_equal(path, "./accounts.json");
-    cli.accounts = "";
-    assert_false(cli_find_accounts(&cli, path, sizeof(path), &why));
+    check_accounts(NULL, "./accounts.json");
+    check_accounts("", "--accounts");
+    check_accounts("accounts.json", "accounts.json");
+    check_accounts("file:accounts.json", "file:accounts.json");
+    check_accounts("none.json", "--accounts none.json: No such file");
+    check_accounts("file:none.json", "--accounts none.json: No such file");
+    check_accounts("(none.json", "store.location none.json: No such file");
+    check_accounts("sqlite:none", "sqlite:none");
+    check_accounts("none.db", "none.db");
     assert_int_equal(unlink("accounts.json"), 0);
     assert_int_equal(chdir("/") | rmdir(dir), 0);
 }

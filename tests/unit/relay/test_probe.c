@@ -186,6 +186,27 @@ static void test_provider_is_down(void **state)
     world_close();
 }
 
+/* The broker never answers. */
+static void test_no_address(void **state)
+{
+    struct ipc_account account;
+
+    (void)state;
+    memset(&heard, 0, sizeof(heard));
+    world_open(1);
+    ear.hear = hear;
+    world_conf->connect_timeout_ms = 100;
+    account = world_account(A, 1);
+    account.host = SLICE("provider.test");
+    world_put(&account);
+    world_token(A, 3600000);
+    probe(false);
+    check_said(0, "connect", "cannot find the address of provider.test: no answer in time");
+    probe(false); /* it asks again */
+    check_num("asked", ear.resolves, 2);
+    world_close();
+}
+
 static void test_greeting_says_no(void **state)
 {
     (void)state;
@@ -328,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_refused_token_is_replaced),
         cmocka_unit_test(test_provider_is_down),
+        cmocka_unit_test(test_no_address),
         cmocka_unit_test(test_greeting_says_no),
         cmocka_unit_test(test_in_spite_of_a_hold),
         cmocka_unit_test(test_within_the_login_rate),

@@ -190,8 +190,8 @@ static void test_mixed_verdicts(void **state)
     check_outcome(sent, OUTCOME_DEFERRED, 451);
     assert_true(sent->job.mixed);
     check_num("accepted", provider_accepted(&provider, 1), 0);
-    check_num("RSET", provider_count(&provider, "RSET"), 1);
     check_outcome(deliver(2, 1000, 3), OUTCOME_DELIVERED, 250);
+    check_num("RSET", provider_count(&provider, "RSET"), 1);
     check_num("connections", provider.connections, 1);
     world_close();
 }

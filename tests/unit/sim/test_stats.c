@@ -111,10 +111,8 @@ static void test_peers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_against_counting),
-        cmocka_unit_test(test_bound),
-        cmocka_unit_test(test_reset_keeps_what_is_true_now),
+        cmocka_unit_test(test_edges), cmocka_unit_test(test_against_counting),
+        cmocka_unit_test(test_bound), cmocka_unit_test(test_reset_keeps_what_is_true_now),
         cmocka_unit_test(test_peers),
     };
 

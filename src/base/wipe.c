@@ -1,4 +1,4 @@
-#include "broker/wipe.h"
+#include "base/wipe.h"
 
 #include <stdlib.h>
 

@@ -1,0 +1,333 @@
+/* One account: GET, PATCH, pause, resume, DELETE; and DELETE of all. */
+#include <stdlib.h>
+
+#include "broker/admin/account_json.h"
+#include "broker/admin/accounts.h"
+#include "broker/admin/candidate.h"
+#include "broker/broker.h"
+#include "broker/store/record_fields.h"
+
+struct account *accounts_find(struct admin_request *request)
+{
+    const struct registry *registry = &admin_broker(request)->registry;
+    struct slice name = slice_of(admin_param(request));
+    struct account *account = registry_by_login(registry, name);
+
+    if (!account)
+        account = registry_by_id(registry, name);
+    if (!account)
+        admin_error(request, 404, "there is no account %.256s", admin_param(request));
+    return account;
+}
+
+/* --- one write of the store, and its end --------------------------------------- */
+
+struct change {
+    struct store_write write;
+    struct broker *broker;
+    struct setup *setup; /* a reference */
+    struct admin_request *request;
+    const char *verb; /* "updated" */
+    bool detail;
+};
+
+static struct change *change_new(struct admin_request *request, size_t count, const char *verb)
+{
+    struct change *change = calloc(1, sizeof(*change));
+
+    if (!change || !(change->write.edits = calloc(count ? count : 1, sizeof(struct store_edit)))) {
+        free(change);
+        admin_error(request, 500, "out of memory");
+        return NULL;
+    }
+    change->broker = admin_broker(request);
+    change->setup = setup_ref(broker_next_setup(change->broker));
+    change->write.conf = change->setup->conf;
+    change->write.count = count;
+    change->request = request;
+    change->verb = verb;
+    return change;
+}
+
+static void change_free(struct change *change)
+{
+    store_write_clear(&change->write);
+    setup_unref(change->setup);
+    free(change);
+}
+
+static void submit(struct change *change, void (*done)(struct store_write *write))
+{
+    change->write.done = done;
+    change->broker->store->ops->write(change->broker->store, &change->write);
+}
+
+static void reply_store_error(struct change *change, const struct store_edit *edit)
+{
+    char field[64];
+
+    candidate_field(edit->why.text, field, sizeof(field));
+    switch (edit->status) {
+    case STORE_GONE:
+        admin_error(change->request, 404, "the account is gone: %s", edit->why.text);
+        break;
+    case STORE_EXISTS:
+        admin_error_field(change->request, 409, field, "%s", edit->why.text);
+        break;
+    case STORE_INVALID:
+        admin_error_field(change->request, 400, field, "%s", edit->why.text);
+        break;
+    default:
+        admin_error(change->request, 500, "%s", edit->why.text);
+        break;
+    }
+}
+
+/* --- reading ------------------------------------------------------------------ */
+
+void accounts_get(struct admin_request *request)
+{
+    struct account *account = accounts_find(request);
+
+    if (account)
+        account_reply_detail(request, account, NULL);
+}
+
+/* --- changing ----------------------------------------------------------------- */
+
+static void on_patched(struct store_write *write)
+{
+    struct change *change = container_of(write, struct change, write);
+    struct store_edit *edit = &write->edits[0];
+    struct account *account = NULL;
+    char message[400];
+    struct text text;
+
+    if (edit->status != STORE_OK) {
+        reply_store_error(change, edit);
+    } else {
+        account = registry_put(&change->broker->registry, edit->record, NULL);
+        edit->record = NULL;
+        tokens_spread(&change->broker->tokens, 1); /* it may have become another account */
+        if (!account)
+            admin_error(change->request, 500, "the change is stored, but memory is out");
+    }
+    if (account) {
+        text_init(&text, message, sizeof(message));
+        text_addf(&text, "account %s %s", account->record->email, change->verb);
+        account_reply_detail(change->request, account, message);
+    }
+    change_free(change);
+}
+
+/* Takes the object over. */
+static void patch(struct admin_request *request, const struct account *account, json_t *object,
+                  const char *verb)
+{
+    struct change *change = change_new(request, 1, verb);
+
+    if (!change) {
+        json_decref(object);
+        return;
+    }
+    change->write.edits[0] = (struct store_edit){
+        .kind = STORE_PATCH, .id = slice_dup(slice_of(account->record->id)), .object = object};
+    submit(change, on_patched);
+}
+
+static bool check_keys(struct admin_request *request, const json_t *object)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        if (key[0] == '_' || record_knows(key))
+            continue;
+        admin_error_field(request, 400, key, "\"%.64s\" is no key of an account", key);
+        return false;
+    }
+    return true;
+}
+
+static bool names(const json_t *object, const char *key, const char *current)
+{
+    const json_t *value = json_object_get(object, key);
+
+    return value && (!json_is_string(value) || strcmp(json_string_value(value), current) != 0);
+}
+
+/* Where the account's secrets go is changed by who has them, or by the owner: else
+ * whoever may write could have them sent to himself. */
+static bool may_redirect(struct admin_request *request, const struct account *account,
+                         const json_t *object)
+{
+    const struct account_record *record = account->record;
+    bool has_secrets = json_object_get(object, "refresh_token") &&
+                       (!record->client_secret[0] || json_object_get(object, "client_secret")) &&
+                       (!record->extra[0] || json_object_get(object, "extra"));
+    const char *key = names(object, "oauth_token_url", record->token_url) ? "oauth_token_url"
+                      : names(object, "oauth_endpoint", record->endpoint) ? "oauth_endpoint"
+                                                                          : NULL;
+
+    if (!key || has_secrets || admin_may(request, ADMIN_OWNER))
+        return true;
+    admin_error_field(
+        request, 403, key,
+        "\"%s\": the account's secrets are sent there: name them anew with it, or use "
+        "a token with the scope write, or the unix socket as bearerd's user or root",
+        key);
+    return false;
+}
+
+void accounts_patch(struct admin_request *request)
+{
+    struct account *account = accounts_find(request);
+    json_t *object = account ? admin_json(request) : NULL;
+
+    if (!object)
+        return;
+    if (!json_is_object(object) || !json_object_size(object)) {
+        admin_error(request, 400, "the body must be an object with the keys to change");
+        return;
+    }
+    if (check_keys(request, object) && may_redirect(request, account, object))
+        patch(request, account, json_deep_copy(object), "updated");
+}
+
+static void set_disabled(struct admin_request *request, bool disabled)
+{
+    struct account *account = accounts_find(request);
+
+    if (account)
+        patch(request, account,
+              json_pack("{s:o}", "disabled", disabled ? json_true() : json_null()),
+              disabled ? "paused" : "resumed");
+}
+
+void accounts_pause(struct admin_request *request)
+{
+    set_disabled(request, true);
+}
+
+void accounts_resume(struct admin_request *request)
+{
+    set_disabled(request, false);
+}
+
+/* --- removing ----------------------------------------------------------------- */
+
+size_t accounts_take_removed(struct broker *broker, const struct store_write *write)
+{
+    size_t removed = 0;
+
+    for (size_t i = 0; i < write->count; i++) {
+        const struct store_edit *edit = &write->edits[i];
+        struct account *account = registry_by_id(&broker->registry, slice_of(edit->id));
+
+        if (edit->status != STORE_OK && edit->status != STORE_GONE)
+            continue;
+        removed += edit->status == STORE_OK;
+        if (account)
+            registry_remove(&broker->registry, account);
+    }
+    broker_announce(broker);
+    return removed;
+}
+
+static void reply_removed(struct change *change, size_t removed, const char *what)
+{
+    char message[400];
+    struct text text;
+
+    text_init(&text, message, sizeof(message));
+    text_addf(&text, "%s removed", what);
+    admin_reply(change->request, 200,
+                json_pack("{s:b, s:s, s:I, s:I}", "success", 1, "message", message,
+                          "total_accounts", (json_int_t)registry_count(&change->broker->registry),
+                          "deleted_count", (json_int_t)removed));
+}
+
+static void on_removed(struct store_write *write)
+{
+    struct change *change = container_of(write, struct change, write);
+    struct store_edit *edit = &write->edits[0];
+    char what[300];
+    struct text text;
+
+    accounts_take_removed(change->broker, write);
+    if (edit->status == STORE_OK) {
+        text_init(&text, what, sizeof(what));
+        text_addf(&text, "account %.256s", admin_param(change->request));
+        reply_removed(change, 1, what);
+    } else {
+        reply_store_error(change, edit);
+    }
+    change_free(change);
+}
+
+void accounts_delete(struct admin_request *request)
+{
+    struct account *account;
+    struct change *change;
+
+    if (!strchr(admin_param(request), '@') &&
+        !registry_by_id(&admin_broker(request)->registry, slice_of(admin_param(request)))) {
+        admin_error(request, 400, "\"%.256s\" is not an e-mail address", admin_param(request));
+        return;
+    }
+    account = accounts_find(request);
+    change = account ? change_new(request, 1, "removed") : NULL;
+    if (!change)
+        return;
+    change->write.edits[0] =
+        (struct store_edit){.kind = STORE_REMOVE, .id = slice_dup(slice_of(account->record->id))};
+    submit(change, on_removed);
+}
+
+static void on_all_removed(struct store_write *write)
+{
+    struct change *change = container_of(write, struct change, write);
+    size_t removed = accounts_take_removed(change->broker, write);
+    char what[64];
+    struct text text;
+
+    if (removed) {
+        text_init(&text, what, sizeof(what));
+        text_addf(&text, "%zu accounts", removed);
+        reply_removed(change, removed, what);
+    } else {
+        reply_store_error(change, &write->edits[0]);
+    }
+    change_free(change);
+}
+
+void accounts_delete_all(struct admin_request *request)
+{
+    struct broker *broker = admin_broker(request);
+    struct registry_walk walk;
+    struct account *account;
+    struct change *change;
+    size_t i = 0;
+    bool confirm;
+
+    if (!admin_query_flag(request, "confirm", false, &confirm))
+        return;
+    if (!confirm) {
+        admin_error(request, 400, "this removes all accounts; say ?confirm=true");
+        return;
+    }
+    if (!registry_count(&broker->registry)) {
+        admin_error(request, 404, "there are no accounts");
+        return;
+    }
+    change = change_new(request, registry_count(&broker->registry), "removed");
+    if (!change)
+        return;
+    registry_walk_begin(&walk, &broker->registry, 0);
+    while ((account = registry_walk_next(&walk)))
+        change->write.edits[i++] = (struct store_edit){
+            .kind = STORE_REMOVE, .id = slice_dup(slice_of(account->record->id))};
+    registry_walk_end(&walk);
+    submit(change, on_all_removed);
+}

@@ -1,0 +1,23 @@
+/* What a request's object would become as an account's record: the original's
+ * defaults, and what an account that it replaces has already. */
+#pragma once
+
+#include <jansson.h>
+
+#include "broker/store/record.h"
+
+struct broker;
+
+struct candidate {
+    json_t *object;                /* to be stored; the caller's */
+    struct account_record *record; /* the same, checked; the caller's */
+    bool verify, overwrite;
+    bool exists; /* the failure: there is such an account and overwrite is false */
+};
+
+/* False and a reason that names field, value and cure. */
+bool candidate_make(struct candidate *candidate, struct broker *broker, const struct conf *conf,
+                    const json_t *object, struct reason *why);
+
+/* The field that a reason begins with, "" if it does with none. */
+void candidate_field(const char *reason, char *out, size_t cap);

@@ -1,0 +1,163 @@
+#include "broker/admin/sweep.h"
+
+#include <stdlib.h>
+
+#include "broker/broker.h"
+
+static void on_turn(struct timer *timer);
+
+struct sweep *sweep_new(struct broker *broker, size_t count)
+{
+    struct sweep *sweep = calloc(1, sizeof(*sweep));
+
+    if (!sweep || !(sweep->results = calloc(count ? count : 1, sizeof(*sweep->results)))) {
+        free(sweep);
+        return NULL;
+    }
+    sweep->broker = broker;
+    list_push_tail(&broker->sweeps, &sweep->broker_node);
+    timer_init(&sweep->turn, on_turn);
+    return sweep;
+}
+
+bool sweep_add(struct sweep *sweep, const struct account *account)
+{
+    struct sweep_result *result = &sweep->results[sweep->count];
+
+    result->sweep = sweep;
+    result->id = slice_dup(slice_of(account->record->id));
+    result->email = slice_dup(slice_of(account->record->email));
+    sweep->count++;
+    return result->id && result->email;
+}
+
+void sweep_free(struct sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->count; i++) {
+        token_verify_cancel(&sweep->results[i].waiter);
+        if (sweep->results[i].probing)
+            relay_view_forget(sweep->broker->view, &sweep->results[i]);
+        free(sweep->results[i].id);
+        free(sweep->results[i].email);
+    }
+    list_remove(&sweep->broker->sweeps, &sweep->broker_node);
+    loop_timer_cancel(&sweep->broker->loop, &sweep->turn);
+    free(sweep->results);
+    free(sweep);
+}
+
+static void finish(struct sweep_result *result)
+{
+    struct sweep *sweep = result->sweep;
+
+    sweep->running--;
+    sweep->done++;
+    if (sweep->result)
+        sweep->result(sweep, result);
+    loop_timer_set(&sweep->broker->loop, &sweep->turn, 0);
+}
+
+static void on_probed(void *owner, bool ok, const char *text)
+{
+    struct sweep_result *result = owner;
+
+    result->probing = false;
+    result->smtp_ok = ok;
+    slice_copy(slice_of(text), result->smtp_text, sizeof(result->smtp_text));
+    finish(result);
+}
+
+/* From the token's machinery: what follows waits for the next turn. */
+static void on_token(struct token_waiter *waiter, enum oauth_class class_, const char *text)
+{
+    struct sweep_result *result = container_of(waiter, struct sweep_result, waiter);
+    struct broker *broker = result->sweep->broker;
+
+    result->class_ = class_;
+    result->token_ok = class_ == OAUTH_OK;
+    slice_copy(slice_of(result->token_ok ? "the endpoint gave a token" : text), result->token_text,
+               sizeof(result->token_text));
+    if (!result->token_ok || !result->sweep->smtp) {
+        finish(result);
+        return;
+    }
+    result->smtp_asked = result->probing = true;
+    if (!relay_view_probe(broker->view, slice_of(result->id), on_probed, result))
+        on_probed(result, false, "out of memory");
+}
+
+static void start(struct sweep *sweep, struct sweep_result *result)
+{
+    struct account *account = registry_by_id(&sweep->broker->registry, slice_of(result->id));
+
+    sweep->running++;
+    result->began_ms = loop_now(&sweep->broker->loop);
+    if (account) {
+        result->waiter.done = on_token;
+        token_verify(account, &result->waiter);
+        return;
+    }
+    result->class_ = OAUTH_TRANSIENT;
+    slice_copy(SLICE("the account was removed"), result->token_text, sizeof(result->token_text));
+    finish(result);
+}
+
+/* No more at once than are asked at once: the others would only wait elsewhere. */
+static void on_turn(struct timer *timer)
+{
+    struct sweep *sweep = container_of(timer, struct sweep, turn);
+    size_t most = sweep->broker->setup->conf->oauth_concurrency;
+
+    while (sweep->next < sweep->count && sweep->running < most)
+        start(sweep, &sweep->results[sweep->next++]);
+    if (sweep->done == sweep->count)
+        sweep->finished(sweep);
+}
+
+void sweep_begin(struct sweep *sweep)
+{
+    loop_timer_set(&sweep->broker->loop, &sweep->turn, 0);
+}
+
+void sweeps_abandon(struct broker *broker)
+{
+    struct list_node *node;
+
+    while ((node = list_first(&broker->sweeps))) {
+        struct sweep *sweep = container_of(node, struct sweep, broker_node);
+
+        sweep->finished(sweep);
+    }
+}
+
+/* --- as JSON ----------------------------------------------------------------- */
+
+static json_t *step_json(const char *step, bool ok, const char *text)
+{
+    return json_pack("{s:s, s:b, s:s}", "step", step, "ok", ok, "text", text);
+}
+
+static const char *verdict_of(const struct sweep_result *result)
+{
+    if (!result->token_ok)
+        return oauth_class_names[result->class_];
+    return sweep_result_ok(result) ? "ok" : "smtp";
+}
+
+json_t *sweep_result_json(const struct sweep_result *result)
+{
+    bool ok = sweep_result_ok(result);
+    uint64_t took = loop_now(&result->sweep->broker->loop) - result->began_ms;
+    json_t *steps = json_array();
+    json_t *json =
+        json_pack("{s:b, s:s, s:s, s:f, s:o}", "success", ok, "email", result->email, "verdict",
+                  verdict_of(result), "seconds", (double)took / 1000, "steps", steps);
+
+    json_array_append_new(steps, step_json("token", result->token_ok, result->token_text));
+    if (result->smtp_asked)
+        json_array_append_new(steps, step_json("smtp", result->smtp_ok, result->smtp_text));
+    if (!ok)
+        json_object_set_new(json, "error",
+                            json_string(result->token_ok ? result->smtp_text : result->token_text));
+    return json;
+}

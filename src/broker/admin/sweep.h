@@ -1,0 +1,51 @@
+/* Verification of accounts that are there: each one's token endpoint is asked now,
+ * through the account's own token, and then, if wanted, its mail server by a login
+ * through the relay. Nothing of the account changes but its state.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "broker/admin/filter.h"
+#include "broker/oauth/token.h"
+
+struct broker;
+struct sweep;
+
+struct sweep_result {
+    struct sweep *sweep;
+    char *id, *email;
+    enum oauth_class class_; /* of the token endpoint's answer */
+    bool token_ok, smtp_asked, smtp_ok, probing;
+    char token_text[OAUTH_TEXT_MAX], smtp_text[OAUTH_TEXT_MAX];
+    uint64_t began_ms;
+    struct token_waiter waiter;
+};
+
+struct sweep {
+    struct broker *broker;
+    struct sweep_result *results;
+    size_t count, next, running, done;
+    bool smtp;
+    void (*result)(struct sweep *sweep, struct sweep_result *result); /* NULL: nobody asks */
+    void (*finished)(struct sweep *sweep); /* frees the sweep; never from inside sweep_begin */
+    void *owner;
+    struct list_node broker_node;
+    struct timer turn;
+};
+
+/* For `count` accounts at most, which sweep_add then names. NULL: memory is out. */
+struct sweep *sweep_new(struct broker *broker, size_t count);
+bool sweep_add(struct sweep *sweep, const struct account *account);
+void sweep_begin(struct sweep *sweep);
+void sweep_free(struct sweep *sweep);
+
+/* The end of the broker: those that are at work end with what they have. */
+void sweeps_abandon(struct broker *broker);
+
+/* As the API shows it. */
+json_t *sweep_result_json(const struct sweep_result *result);
+static inline bool sweep_result_ok(const struct sweep_result *result)
+{
+    return result->token_ok && (!result->smtp_asked || result->smtp_ok);
+}
