@@ -263,6 +263,7 @@ def test_slow_clients_slow_nobody(start, provider, tokens):
     """As many as fit, all of them dripping, while mail flows and others ask."""
     from lib.daemon import account
     daemon = start([account("a@example.com", provider, tokens)])
+    assert daemon.send("a@example.com", ["b@example.net"]).code == 250
     stop = threading.Event()
     socks = [open_idle(daemon) for _ in range(14)]
 
