@@ -155,8 +155,11 @@ def test_a_password_counts_at_once(sim, daemon, admin):
 
 def test_pause_and_resume(sim, daemon, admin):
     assert daemon.send(email(sim, 0), "b@example.net").code == 250
-    answer = admin.post(path_of(sim, 0, "/pause"))
+    answer = admin.post(path_of(sim, 0, "/pause"), {"reason": "holidays"})
     assert answer.status == 200 and answer["account"]["state"] == "disabled"
+    assert "holidays" in answer["account"]["state_text"]
+    assert admin.post(path_of(sim, 1, "/pause"), {"reason": 5}).status == 400
+    assert admin.post(path_of(sim, 1, "/pause"), {"reason": "two\nlines"}).status == 400
     with daemon.client() as client:
         client.ehlo()
         client.auth(email(sim, 0), "x", None)
@@ -169,7 +172,7 @@ def test_pause_and_resume(sim, daemon, admin):
     answer = admin.post(path_of(sim, 0, "/resume"))
     assert answer["account"]["state"] == "active"
     assert daemon.send(email(sim, 0), "b@example.net").code == 250
-    assert "disabled" not in daemon.stored_accounts()[0]
+    assert not {"disabled", "disabled_reason"} & set(daemon.stored_accounts()[0])
 
 
 def test_deleting_ends_sessions_and_only_them(sim, daemon, admin):

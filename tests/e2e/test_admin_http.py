@@ -44,7 +44,7 @@ def test_unknown_routes_and_methods(daemon, method, path, status, allow):
 
 
 def test_head_is_get_without_a_body(daemon):
-    for path in ("/health", "/admin/status", "/admin/accounts", "/metrics"):
+    for path in ("/health", "/admin/status", "/admin/config", "/metrics"):
         answer = daemon.admin.request("HEAD", path)
         assert answer.status == 200 and int(answer.headers["content-length"]) > 10, path
 

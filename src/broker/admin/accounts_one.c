@@ -195,24 +195,29 @@ void accounts_patch(struct admin_request *request)
         patch(request, account, json_deep_copy(object), "updated");
 }
 
-static void set_disabled(struct admin_request *request, bool disabled)
-{
-    struct account *account = accounts_find(request);
-
-    if (account)
-        patch(request, account,
-              json_pack("{s:o}", "disabled", disabled ? json_true() : json_null()),
-              disabled ? "paused" : "resumed");
-}
-
 void accounts_pause(struct admin_request *request)
 {
-    set_disabled(request, true);
+    struct account *account = accounts_find(request);
+    json_t *body = account ? admin_json(request) : NULL;
+    json_t *reason = json_object_get(body, "reason");
+
+    if (!body)
+        return;
+    if (!json_is_object(body) || (reason && !json_is_null(reason) && !json_is_string(reason))) {
+        admin_error_field(request, 400, "reason", "\"reason\" must be a text in quotes");
+        return;
+    }
+    patch(request, account,
+          json_pack("{s:b, s:O}", "disabled", 1, "disabled_reason", reason ? reason : json_null()),
+          "paused");
 }
 
 void accounts_resume(struct admin_request *request)
 {
-    set_disabled(request, false);
+    struct account *account = accounts_find(request);
+
+    if (account)
+        patch(request, account, json_pack("{s:n, s:n}", "disabled", "disabled_reason"), "resumed");
 }
 
 /* --- removing ----------------------------------------------------------------- */

@@ -133,6 +133,13 @@ const char *check_address(const char *text)
     return NULL;
 }
 
+const char *check_reason(const char *text)
+{
+    if (strlen(text) > 200 || !all_between(text, 0x20, 0xff) || strchr(text, 0x7f))
+        return "a line of at most 200 octets";
+    return NULL;
+}
+
 const char *check_tenant(const char *text)
 {
     if (text[0] && !is_host_name(text, strlen(text)))

@@ -12,7 +12,8 @@
 #include "base/clock.h"
 #include "broker/wipe.h"
 
-#define LOCK_STEP_MS 20
+/* Short, or one that waits would never meet a moment between two others. */
+#define LOCK_STEP_MS 2
 
 static bool failed(struct reason *why, const char *what, const char *path)
 {

@@ -34,6 +34,7 @@ static const struct {
     {AT(tenant), SHARED},
     {AT(extra), CREDENTIAL | IDENTITY},
     {AT(password_hash), IDENTITY},
+    {AT(disabled_reason), SHARED},
 };
 
 #define TEXTS (sizeof(texts) / sizeof(texts[0]))

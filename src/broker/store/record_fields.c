@@ -96,6 +96,7 @@ static const struct field fields[] = {
     {"tenant", TEXT, AT(tenant), 0, check_tenant},
     {"extra", FORM, AT(extra), SECRET},
     {"disabled", FLAG, AT(disabled)},
+    {"disabled_reason", TEXT, AT(disabled_reason), 0, check_reason},
     {"max_concurrent_messages", COUNT, AT(max_concurrent), .min = 1, .max = 10000},
     {"max_messages_per_hour", NUMBER},
     {"connection_settings", GROUP, .group = pool_fields},

@@ -11,6 +11,7 @@
 #include "broker/store/edit.h"
 
 #define GATHER_MAX_MS 1000
+#define LEAVE_MAX_MS 20
 
 /* --- "somebody else changed it" ----------------------------------------------- */
 
@@ -172,8 +173,11 @@ static uint64_t cpu_ms(void)
 static void gather(struct store_thread *thread, uint64_t used_ms)
 {
     uint64_t wait = used_ms * thread->gather_factor;
+    uint64_t leave = thread->waited_ms < LEAVE_MAX_MS ? thread->waited_ms : LEAVE_MAX_MS;
 
-    thread->gather_until = clock_ms() + (wait < GATHER_MAX_MS ? wait : GATHER_MAX_MS);
+    wait = wait < GATHER_MAX_MS ? wait : GATHER_MAX_MS;
+    thread->waited_ms = 0;
+    thread->gather_until = clock_ms() + (wait > leave ? wait : leave);
 }
 
 static void look(struct store_thread *thread)

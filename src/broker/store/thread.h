@@ -40,6 +40,10 @@ struct store_thread {
      * at once, because a token that waits is lost when we are killed. 0: never. */
     unsigned gather_factor;
     int watch_fd; /* -1: none */
+    /* How long the last change waited for others that change the same data. The next
+     * one leaves them about as much time: else who has just had the lock would be
+     * the first to have it again. */
+    uint64_t waited_ms;
     /* Its own. */
     struct mailbox *results;
     struct thread_notice *notice;
