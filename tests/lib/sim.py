@@ -64,6 +64,7 @@ class Sim:
             for source, name in ((certs.ca, "ca.pem"), (certs.cert, "server.pem"),
                                  (certs.key, "server.key")):
                 shutil.copy(source, self.dir / name)
+        self.dir.mkdir(exist_ok=True)
         for name, octets in _key_files.items():
             (self.dir / name).write_bytes(octets)
         self.args = ["--state-dir", self.dir, "--profile", profile]
