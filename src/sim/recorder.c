@@ -137,14 +137,14 @@ static void show_content(const struct message *message, json_t *out)
 
 static json_t *show(const struct message *message)
 {
-    json_t *out = json_pack("{s:I, s:s, s:s, s:o, s:o, s:I, s:s, s:b, s:b, s:b, s:i, s:I, s:I, s:I}",
-                            "seq", (json_int_t)message->seq, "user", message->user, "peer", message->peer, "from",
-                            json_octets(message->envelope, strlen(message->envelope)), "rcpts",
-                            show_rcpts(message), "size", (json_int_t)message->size, "by",
-                            message->chunked ? "BDAT" : "DATA", "bare", message->bare, "utf8",
-                            message->utf8, "told", message->told, "reply", message->reply,
-                            "connection", (json_int_t)message->connection, "number",
-                            (json_int_t)message->number, "at_ms", (json_int_t)message->at_ms);
+    json_t *out = json_pack(
+        "{s:I, s:s, s:s, s:o, s:o, s:I, s:s, s:b, s:b, s:b, s:i, s:I, s:I, s:I}", "seq",
+        (json_int_t)message->seq, "user", message->user, "peer", message->peer, "from",
+        json_octets(message->envelope, strlen(message->envelope)), "rcpts", show_rcpts(message),
+        "size", (json_int_t)message->size, "by", message->chunked ? "BDAT" : "DATA", "bare",
+        message->bare, "utf8", message->utf8, "told", message->told, "reply", message->reply,
+        "connection", (json_int_t)message->connection, "number", (json_int_t)message->number,
+        "at_ms", (json_int_t)message->at_ms);
 
     if (out)
         show_content(message, out);
