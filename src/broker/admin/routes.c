@@ -100,6 +100,8 @@ const struct admin_route admin_routes[] = {
     {"GET", "/admin/log", ADMIN_READ, 0, control_log_show, "The log's level", ""},
     {"PUT", "/admin/log", ADMIN_WRITE, 4096, control_log_set,
      "Change it until the next reload or restart", ""},
+    {"POST", "/admin/rekey", ADMIN_OWNER, 0, rekey_begin,
+     "Seal all secrets of the store with a new key", ""},
     {"GET", "/admin/api-tokens", ADMIN_OWNER, 0, api_tokens_list,
      "API tokens, without their values", ""},
     {"POST", "/admin/api-tokens", ADMIN_OWNER, 4096, api_tokens_create, "Make an API token", ""},
