@@ -7,14 +7,17 @@
 #include "broker/broker.h"
 #include "broker/store/record_fields.h"
 
+struct account *accounts_named(const struct broker *broker, const char *name)
+{
+    struct account *account = registry_by_login(&broker->registry, slice_of(name));
+
+    return account ? account : registry_by_id(&broker->registry, slice_of(name));
+}
+
 struct account *accounts_find(struct admin_request *request)
 {
-    const struct registry *registry = &admin_broker(request)->registry;
-    struct slice name = slice_of(admin_param(request));
-    struct account *account = registry_by_login(registry, name);
+    struct account *account = accounts_named(admin_broker(request), admin_param(request));
 
-    if (!account)
-        account = registry_by_id(registry, name);
     if (!account)
         admin_error(request, 404, "there is no account %.256s", admin_param(request));
     return account;

@@ -117,8 +117,7 @@ static struct sweep *sweep_named(struct admin_request *request, const json_t *em
     json_array_foreach((json_t *)(uintptr_t)emails, i, email)
     {
         const char *text = json_string_value(email);
-        struct account *account =
-            text ? registry_by_login(&broker->registry, slice_of(text)) : NULL;
+        struct account *account = text ? accounts_named(broker, text) : NULL;
 
         if (account && sweep && sweep_add(sweep, account))
             continue;

@@ -13,8 +13,10 @@
 #include "broker/wipe.h"
 
 #define WRITERS 8
-#define CHANGES 200 /* acknowledged ones, of each writer */
-#define SLOTS 6     /* records of each writer */
+/* Acknowledged ones, of each writer. */
+#define CHANGES 200
+#define CHANGES_UNDER_FIRE 60
+#define SLOTS 6 /* records of each writer */
 #define READERS 2
 #define KILLS 16
 
@@ -34,6 +36,7 @@ struct writer {
 
 static struct shared {
     struct writer writers[WRITERS];
+    int changes; /* that each makes */
     volatile int ended;
     volatile int looks; /* of the readers */
 } * shared;
@@ -112,7 +115,7 @@ static void write_changes(int number)
     struct world world;
 
     open_or_stop(&world);
-    while (writer->changes < CHANGES) {
+    while (writer->changes < shared->changes) {
         int slot = (int)(next_random(&random) % SLOTS);
         enum store_status status;
         struct reason why;
@@ -152,6 +155,7 @@ static void read_all(void)
     while (!shared->ended) {
         account_set_free(load(&world));
         shared->looks++;
+        nanosleep(&(struct timespec){.tv_nsec = 3000000}, NULL); /* others want to work too */
     }
     world_close(&world);
 }
@@ -255,6 +259,7 @@ static void run(bool killing)
     pid_t writers[WRITERS], readers[READERS];
 
     memset(shared, 0, sizeof(*shared));
+    shared->changes = killing ? CHANGES_UNDER_FIRE : CHANGES;
     for (int i = 0; i < WRITERS; i++)
         shared->writers[i].busy = -1;
     check_ended(start(write_changes, 0)); /* it makes the file, then is done */
