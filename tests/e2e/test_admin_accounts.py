@@ -326,6 +326,59 @@ def test_verification_keeps_a_rotated_token():
                 assert daemon.send(account["email"], "b@example.net").code == 250
 
 
+def test_an_account_that_was_mended_meanwhile_is_not_removed(sim, daemon, admin):
+    """DELETE invalid takes as long as the slowest endpoint; who signs in anew before its end
+    keeps the account."""
+    sim.revoke(email(sim, 0), "refresh")
+    sim.knobs(scope=email(sim, 2), token_delay_ms=3000)
+    done = []
+    thread = threading.Thread(target=lambda: done.append(
+        admin.delete("/admin/accounts/invalid")))
+    thread.start()
+    wait_until(lambda: admin.get(path_of(sim, 0))["account"]["token"]["failures"], 10, "a verdict")
+    fresh = sim.add_account("fresh@example.test")
+    record = dict(sim.accounts()[0], overwrite=True, client_id=fresh["client_id"],
+                  client_secret=fresh["client_secret"], refresh_token=fresh["refresh_token"])
+    assert admin.post("/admin/accounts", record).status == 200
+    assert not done
+    thread.join()
+    assert done[0].status == 404, done[0]
+    assert admin.get("/admin/accounts")["total_accounts"] == 3
+
+
+def test_nobody_is_asked_for_a_client_that_has_gone():
+    with Sim("gmail", accounts=40) as sim:
+        with Bearerd(certs=sim, accounts=sim.accounts(), conf={"oauth.concurrency": 1}) as daemon:
+            admin = Admin(daemon.admin_port)
+            wait_until(lambda: sim.state()["totals"]["refreshes"] == 40, 20, "first tokens")
+            sim.knobs(token_delay_ms=50)
+            connection = admin.connect()
+            connection.request("POST", "/admin/accounts/verify", '{"all": true}',
+                               {"Content-Type": "application/json"})
+            connection.getresponse().readline()
+            connection.close()
+            daemon.wait_event("admin_request", path="/admin/accounts/verify")
+            # One at a time: behind so many more, the other client's had all had their turn.
+            for _ in range(45):
+                assert admin.post("/admin/accounts/%s/verify" % email(sim, 0))["verdict"] == "ok"
+            assert sim.user(email(sim, 38))["refreshes"] == 1
+
+
+def test_what_verifications_remember_has_a_bound(sim, daemon, admin):
+    """Each takes memory until its last answer came, also when its client has gone."""
+    sim.knobs(token_delay_ms=2000)
+    body = json.dumps({"emails": [email(sim, n % 3) for n in range(900)]})
+    connections = [admin.connect() for _ in range(2)]
+    for connection in connections:
+        connection.request("POST", "/admin/accounts/verify", body, {"Content-Type": "application/json"})
+    statuses = sorted(connection.getresponse().status for connection in connections)
+    assert statuses == [200, 503]
+    answer = admin.delete("/admin/accounts/invalid")
+    assert answer.status in (404, 503)
+    for connection in connections:
+        connection.close()
+
+
 # --- streams ---------------------------------------------------------------------------
 
 
