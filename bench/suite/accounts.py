@@ -21,7 +21,7 @@ def measure(report):
             for count in counts:
                 location = "%s:%s" % (kind, place.dir / ("%s-%d" % (kind, count)))
                 subprocess.run([store, location, "fill", str(count)], check=True)
-                rounds = 200 if kind == "sqlite" else 20
+                rounds = 200 if kind == "sqlite" else 5
                 runs = [json.loads(subprocess.check_output([store, location, "measure", str(rounds)]))
                         for _ in range(report.runs)]
                 least = least or runs

@@ -105,6 +105,7 @@ bool rows_open(struct rows *rows, const char *id, const char *column, struct sli
     char name[SEAL_NAME_CHARS];
 
     *out = NULL;
+    *len = 0;
     if (strlen(id) <= IPC_ID_MAX) /* else it is none of ours */
         result = seal_open(&rows->keys->ring, &place, sealed, out, len);
     if (result == SEAL_OTHER_KEY) {

@@ -190,6 +190,7 @@ enum seal_result seal_open(const struct keyring *ring, const struct seal_place *
     enum seal_result result;
 
     *out = NULL;
+    *len = 0;
     if (!is_sealed(sealed))
         return SEAL_BROKEN;
     key = find_key(ring, (const unsigned char *)sealed.ptr + 1);
