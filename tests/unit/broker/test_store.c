@@ -377,7 +377,7 @@ static void test_pages(void **state)
 {
     struct world world;
     struct store_edit edits[25];
-    char name[8], object[256];
+    char name[16], object[256];
     json_t *all;
 
     (void)state;
