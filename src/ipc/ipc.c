@@ -81,6 +81,15 @@ static const struct field account_fields[] = {
     U32(ipc_account, max_concurrent, UINT32_MAX),
     U64(ipc_account, max_age_ms),
     U64(ipc_account, idle_ms),
+    U32(ipc_account, messages_per_minute, UINT32_MAX),
+    U32(ipc_account, messages_per_hour, UINT32_MAX),
+    U32(ipc_account, messages_per_day, UINT32_MAX),
+    U32(ipc_account, recipients_per_day, UINT32_MAX),
+    U32(ipc_account, recipients_per_message, UINT32_MAX),
+    U32(ipc_account, connections_start, UINT32_MAX),
+    U32(ipc_account, breaker_failures, UINT32_MAX),
+    U32(ipc_account, breaker_trials, UINT32_MAX),
+    U64(ipc_account, breaker_recovery_ms),
 };
 static const struct field account_remove_fields[] = {
     TEXT(ipc_account_remove, id, IPC_ID_MAX),

@@ -91,6 +91,13 @@ struct ipc_account {
     uint8_t has_password, bdat;    /* enum conf_auto */
     uint32_t max_connections, max_messages_per_connection, max_concurrent;
     uint64_t max_age_ms, idle_ms;
+    /* What it may send; 0: no limit. */
+    uint32_t messages_per_minute, messages_per_hour, messages_per_day;
+    uint32_t recipients_per_day, recipients_per_message;
+    uint32_t connections_start; /* 0: max_connections */
+    uint32_t breaker_failures;  /* 0: it is never left alone */
+    uint32_t breaker_trials;
+    uint64_t breaker_recovery_ms;
 };
 
 struct ipc_account_remove {
