@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "relay/upstream/account.h"
+#include "relay/upstream/capacity.h"
 #include "relay/upstream/pool.h"
 
 /* The smallest ids seen so far, the largest of them on top: a heap, so that a
@@ -84,10 +85,10 @@ static bool fill_row(struct pool_row *row, const struct account *account)
         .running = clamp(account->running.count),
         .max_connections = account->max_connections,
         .max_concurrent = account->max_concurrent,
-        .dial_failures = account->dial_failures,
-        .logins = account_logins(account),
+        .dial_failures = account->breaker.failures,
+        .logins = attempts_logins(account),
         .max_logins = worker_conf(account->worker)->logins_per_minute,
-        .login_wait_ms = account_login_wait(account),
+        .login_wait_ms = attempts_login_wait(account),
         .delivered = messages[OUTCOME_DELIVERED],
         .rejected = messages[OUTCOME_REJECTED],
         .deferred = messages[OUTCOME_DEFERRED],
