@@ -47,13 +47,14 @@ static uint64_t flying(const struct limits *limits, enum limit which)
 
 static uint64_t wait_for(struct limits *limits, uint64_t now, enum limit which, uint64_t events)
 {
-    uint64_t taken = flying(limits, which) + events, max = limits->max[which];
+    uint64_t taken = flying(limits, which) + events, max = limits->max[which], rounds;
+    struct window *window = limits->windows[which];
 
-    if (!limits->windows[which])
+    if (!window || !events)
         return 0;
-    if (taken > max)
-        return window_span(limits->windows[which]);
-    return window_wait(limits->windows[which], now, max - taken);
+    /* More than the limit itself take a span more for each time. */
+    rounds = (taken - 1) / max;
+    return window_wait(window, now, max - (taken - rounds * max)) + rounds * window_span(window);
 }
 
 uint64_t limits_wait(struct limits *limits, uint64_t now, uint64_t messages, uint64_t recipients,

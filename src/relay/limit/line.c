@@ -137,11 +137,12 @@ struct line_item *line_next(const struct line *line, const struct line_item *ite
     return head_of(line, item->client ? item->client->node.next : line->clients.head.next);
 }
 
-/* Of each queue no more than the item's place in its own, and those in `first`. */
+/* Its place in its own queue, and of each other queue as many as have their turns
+ * before that one's. */
 size_t line_ahead(const struct line *line, const struct line_item *item)
 {
     const struct list *of = item->client ? &item->client->items : &line->first;
-    size_t place = 0, ahead = item->client ? line->first.count : 0;
+    size_t place = 0, ahead, rounds;
 
     list_foreach (of, node) {
         if (node == &item->node)
@@ -150,13 +151,15 @@ size_t line_ahead(const struct line *line, const struct line_item *item)
     }
     if (!item->client)
         return place;
+    ahead = line->first.count + place;
+    rounds = place + 1;
     list_foreach (&line->clients, node) {
         struct line_client *client = client_of(node);
 
         if (client == item->client)
-            ahead += place;
+            rounds = place;
         else
-            ahead += client->items.count < place + 1 ? client->items.count : place + 1;
+            ahead += client->items.count < rounds ? client->items.count : rounds;
     }
     return ahead;
 }

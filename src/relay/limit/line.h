@@ -47,5 +47,5 @@ struct line_item *line_head(const struct line *line);
 /* Walks them all, heads of queues not before others; NULL: that was the last one.
  * The item may have been removed once the next one is known. */
 struct line_item *line_next(const struct line *line, const struct line_item *item);
-/* How many are served before it at most, if nobody comes or goes. */
+/* How many are served before it, if nobody comes or goes. */
 size_t line_ahead(const struct line *line, const struct line_item *item);
