@@ -187,6 +187,12 @@ struct ipc_pool {
     uint32_t dial_failures;      /* in a row */
     uint32_t logins, max_logins; /* within the last minute; the limit, 0: none */
     uint64_t login_wait_ms;      /* until another login may be made; 0: now */
+    /* What counts now, and the limit, 0: none. */
+    uint32_t connections_now; /* may be at work: max_connections or fewer */
+    uint32_t minute, max_minute, hour, max_hour, day, max_day;
+    uint32_t recipients, max_recipients; /* of a day */
+    uint64_t message_wait_ms;            /* until a message has room; 0: now */
+    uint64_t breaker_wait_ms;            /* left alone until then; 0: it is not */
     /* Messages since the relay started or the account came to it. */
     uint64_t delivered, rejected, deferred, unknown;
     uint64_t last_delivery_wall_ms; /* 0: none */

@@ -55,14 +55,20 @@ static uint64_t longer(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+uint64_t attempts_breaker_wait(const struct account *account)
+{
+    uint64_t now = now_of(account);
+
+    return longer(breaker_wait(&account->breaker, now),
+                  breaker_wait(&account->endpoint->breaker, now));
+}
+
 uint64_t attempts_wait(const struct account *account)
 {
     uint64_t now = now_of(account);
     uint64_t dial = account->dial_not_before > now ? account->dial_not_before - now : 0;
-    uint64_t breaker = longer(breaker_wait(&account->breaker, now),
-                              breaker_wait(&account->endpoint->breaker, now));
 
-    return longer(longer(dial, attempts_login_wait(account)), breaker);
+    return longer(longer(dial, attempts_login_wait(account)), attempts_breaker_wait(account));
 }
 
 void attempts_begin(struct client *client)
@@ -154,7 +160,7 @@ void capacity_forgive(struct account *account)
 
 bool attempts_say_failed(const struct account *account, struct smtp_reply *reply)
 {
-    uint64_t now = now_of(account), wait;
+    uint64_t wait = attempts_breaker_wait(account);
     const struct endpoint *endpoint = account->endpoint;
     const struct smtp_reply *last = NULL;
     char line[600];
@@ -166,7 +172,6 @@ bool attempts_say_failed(const struct account *account, struct smtp_reply *reply
         last = &endpoint->last_failure;
     if (!last)
         return false;
-    wait = longer(breaker_wait(&account->breaker, now), breaker_wait(&endpoint->breaker, now));
     text_init(&text, line, sizeof(line));
     text_add_str(&text, last->text ? last->text : "");
     if (wait)

@@ -47,6 +47,7 @@ void capacity_tell(struct account *account);
 
 /* How long until a connection may be begun; 0: now. */
 uint64_t attempts_wait(const struct account *account);
+uint64_t attempts_breaker_wait(const struct account *account); /* of that: for breakers */
 void attempts_begin(struct client *client);
 /* The end of a set-up that was begun; the first word counts. `why` with a failure. */
 void attempts_succeeded(struct client *client);
