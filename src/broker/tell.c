@@ -1,5 +1,7 @@
 #include "broker/tell.h"
 
+#include "base/clock.h"
+#include "broker/ledgers.h"
 #include "broker/registry.h"
 #include "broker/relay_link.h"
 
@@ -51,12 +53,24 @@ static struct ipc_account describe(const struct account *account)
     return out;
 }
 
+/* Before it can send anything: the token follows. */
+static void tell_ledger(const struct account *account)
+{
+    struct ipc_message message = {.type = IPC_LEDGER_PUT};
+    struct ledgers *ledgers = account->registry->ledgers;
+
+    if (ledgers && ledgers_find(ledgers, slice_of(account->record->id), clock_wall_ms(),
+                                &message.u.ledger_put))
+        relay_link_send(account->registry->link, &message);
+}
+
 void tell_introduce(struct account *account)
 {
     if (!account->registry->link)
         return;
     account->in_relay = true;
     tell_put(account);
+    tell_ledger(account);
     tell_state(account);
     tell_token(account);
 }

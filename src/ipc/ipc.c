@@ -206,6 +206,17 @@ static const struct field log_level_fields[] = {
     U8(ipc_log_level, level, LOG_LEVEL_LAST),
 };
 
+static const struct field ledger_fields[] = {
+    TEXT(ipc_ledger, id, IPC_ID_MAX),
+    TEXT(ipc_ledger, state, IPC_LEDGER_MAX),
+};
+static const struct field ledger_put_fields[] = {
+    TEXT(ipc_ledger_put, id, IPC_ID_MAX),
+    TEXT(ipc_ledger_put, state, IPC_LEDGER_MAX),
+    U64(ipc_ledger_put, elapsed_ms),
+    U64(ipc_ledger_put, lost_ms),
+};
+
 struct row {
     const char *name;
     const struct field *fields;
@@ -236,6 +247,7 @@ static const struct row rows[] = {
     [IPC_SNAPSHOT] = ROW(snapshot),
     [IPC_PROBE] = ROW(probe),
     [IPC_LOG_LEVEL] = ROW(log_level),
+    [IPC_LEDGER_PUT] = ROW(ledger_put),
     [IPC_READY] = EMPTY_ROW(ready),
     [IPC_LOOKUP] = ROW(lookup),
     [IPC_PASSWORD] = ROW(password),
@@ -247,6 +259,7 @@ static const struct row rows[] = {
     [IPC_POOL] = ROW(pool),
     [IPC_SNAPSHOT_DONE] = ROW(snapshot_done),
     [IPC_PROBE_DONE] = ROW(probe_done),
+    [IPC_LEDGER] = ROW(ledger),
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

@@ -22,6 +22,7 @@
 #define IPC_PEM_MAX (256u << 10)          /* a certificate chain, a key */
 #define IPC_ENDPOINT_MAX (IPC_ID_MAX + 8) /* host:port */
 #define IPC_SNAPSHOT_ROWS 1000            /* of one page, at most */
+#define IPC_LEDGER_MAX 8192               /* relay/limit/saved.h; to the broker it is just text */
 
 enum ipc_type {
     /* broker -> relay */
@@ -36,9 +37,10 @@ enum ipc_type {
     IPC_PASSWORD_DONE,
     IPC_RESOLVE_DONE,
     IPC_DRAIN,
-    IPC_SNAPSHOT,  /* what is the state of these accounts' pools? */
-    IPC_PROBE,     /* log in at the account's provider, send nothing */
-    IPC_LOG_LEVEL, /* until the next IPC_CONFIG */
+    IPC_SNAPSHOT,   /* what is the state of these accounts' pools? */
+    IPC_PROBE,      /* log in at the account's provider, send nothing */
+    IPC_LOG_LEVEL,  /* until the next IPC_CONFIG */
+    IPC_LEDGER_PUT, /* what an account has sent; behind its first IPC_ACCOUNT_PUT */
     /* relay -> broker */
     IPC_READY = 64,     /* configuration taken, workers run */
     IPC_LOOKUP,         /* a login that the relay does not know */
@@ -51,6 +53,7 @@ enum ipc_type {
     IPC_POOL,          /* one account of a snapshot, in the order of ids */
     IPC_SNAPSHOT_DONE, /* behind the last one */
     IPC_PROBE_DONE,
+    IPC_LEDGER, /* what an account has sent */
 };
 
 /* States of an account, in both processes. The relay refuses mail for any but
@@ -216,6 +219,16 @@ struct ipc_probe_done {
     struct slice text; /* the reply, or why there is none */
 };
 
+struct ipc_ledger {
+    struct slice id, state;
+};
+
+struct ipc_ledger_put {
+    struct slice id, state; /* as the relay told it */
+    uint64_t elapsed_ms;    /* since then */
+    uint64_t lost_ms;       /* since something may have been sent untold; UINT64_MAX: never */
+};
+
 struct ipc_log_level {
     uint8_t level; /* enum log_level */
 };
@@ -246,6 +259,8 @@ union ipc_body {
     struct ipc_probe probe;
     struct ipc_probe_done probe_done;
     struct ipc_log_level log_level;
+    struct ipc_ledger ledger;
+    struct ipc_ledger_put ledger_put;
     struct ipc_empty empty;
 };
 

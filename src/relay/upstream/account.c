@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "relay/upstream/capacity.h"
+#include "relay/upstream/ledger.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/probe.h"
 
@@ -17,6 +18,11 @@ static void on_bury(struct timer *timer)
     client_bury(container_of(timer, struct account_table, bury));
 }
 
+static void on_tell(struct timer *timer)
+{
+    ledger_tell_all(container_of(timer, struct account_table, tell));
+}
+
 struct account_table *upstream_new(struct worker *worker)
 {
     struct account_table *table = calloc(1, sizeof(*table));
@@ -26,7 +32,9 @@ struct account_table *upstream_new(struct worker *worker)
     table->worker = worker;
     list_init(&table->blocked);
     list_init(&table->gone);
+    list_init(&table->untold);
     timer_init(&table->bury, on_bury);
+    timer_init(&table->tell, on_tell);
     return table;
 }
 
@@ -61,6 +69,7 @@ static void account_free(struct account *account)
     loop_timer_cancel(&table->worker->loop, &account->pump_timer);
     if (list_node_linked(&account->blocked_node))
         list_remove(&table->blocked, &account->blocked_node);
+    ledger_tell(account);
     drop_token(account);
     endpoint_put(account->endpoint);
     smtp_reply_clear(&account->last_failure);
@@ -420,6 +429,7 @@ void upstream_free(struct account_table *table)
         account_free(account);
     }
     loop_timer_cancel(&table->worker->loop, &table->bury);
+    loop_timer_cancel(&table->worker->loop, &table->tell);
     client_bury(table);
     free(table);
 }

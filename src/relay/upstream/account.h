@@ -54,13 +54,16 @@ struct account {
     struct limits limits;
     struct concurrency concurrency;
     struct breaker breaker;
-    struct login *told;        /* the newest job's: clients are told there what holds it back */
-    uint64_t told_until;       /* ms; 0: nothing */
-    bool on_trial;             /* it was held back: one message at a time until one is accepted */
-    unsigned relapses;         /* holds in a row without a message accepted in between */
-    struct window *logins;     /* of the last minute; NULL: none were counted */
-    uint64_t dial_not_before;  /* ms */
-    uint64_t login_not_before; /* ms: the provider wants fewer logins */
+    struct login *told;  /* the newest job's: clients are told there what holds it back */
+    uint64_t told_until; /* ms; 0: nothing */
+    bool on_trial;       /* it was held back: one message at a time until one is accepted */
+    unsigned relapses;   /* holds in a row without a message accepted in between */
+    struct list_node untold_node; /* table->untold */
+    uint64_t untold, untold_recipients;
+    bool has_ledger;                /* what it sent before it came here is in its limits */
+    struct window *logins;          /* of the last minute; NULL: none were counted */
+    uint64_t dial_not_before;       /* ms */
+    uint64_t login_not_before;      /* ms: the provider wants fewer logins */
     struct smtp_reply last_failure; /* what waiting jobs are told */
     /* For administrators. */
     struct list probes;          /* probe.node */
@@ -76,6 +79,8 @@ struct account_table {
     struct list blocked; /* account.blocked_node */
     struct list gone;    /* client.pool_node: ended, freed in the next turn */
     struct timer bury;
+    struct list untold; /* account.untold_node: the broker does not know yet what they sent */
+    struct timer tell;
     bool serving; /* inside pool_serve_blocked */
     size_t jobs;
     size_t running;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/date.h"
 #include "relay/directory.h"
+#include "relay/upstream/ledger.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/tx.h"
 
@@ -168,6 +169,7 @@ void capacity_begin(struct upstream_tx *tx)
     tx->began_ms = now_of(tx->account);
     tx->taken = false;
     limits_begin(&tx->account->limits, tx->recipients);
+    ledger_sent(tx->account, 1, tx->recipients);
     capacity_tell(tx->account);
 }
 
@@ -184,6 +186,7 @@ bool capacity_more(struct upstream_tx *tx, struct smtp_reply *refusal)
         return false;
     }
     limits_more(&account->limits, 1);
+    ledger_sent(account, 0, 1);
     tx->recipients++;
     return true;
 }
@@ -203,6 +206,7 @@ void capacity_end(struct upstream_tx *tx)
 
     limits_end(&account->limits, now_of(account), tx->recipients, tx->taken,
                tx->live ? accepted_of(tx) : tx->recipients);
+    ledger_moved(account);
     capacity_tell(account);
 }
 
