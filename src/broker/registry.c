@@ -307,6 +307,8 @@ void registry_relay_gone(struct registry *registry)
 {
     struct account *account, *next;
 
+    if (!registry->link)
+        return;
     registry->link = NULL;
     HASH_ITER (by_id, registry->ids, account, next) {
         account->in_relay = false;

@@ -57,18 +57,14 @@ static void take_result(struct saving *saving)
     struct token *token = &saving->account->token;
     struct account_record *record = saving->account->record;
     bool newer = token->unsaved && strcmp(token->unsaved, saving->token) != 0;
-    char *copy;
 
     if (saving->save.status == STORE_FAILED) {
         if (!token->unsaved)
             keep_unsaved(token, saving->token);
         return;
     }
-    if (saving->save.status == STORE_OK && (copy = slice_dup(slice_of(saving->token)))) {
-        secret_free(&record->refresh_token);
-        record->refresh_token = copy;
+    if (saving->save.status == STORE_OK && record_set_refresh_token(record, saving->token))
         saving->tokens->save_delay_ms = AGAIN_MS;
-    }
     if (!newer)
         forget_unsaved(token);
     if (saving->save.status == STORE_GONE && !newer) /* until a reload removes the account */

@@ -127,8 +127,7 @@ static void forget(struct token *token)
     token->request = NULL;
     saving_forget(token);
     secret_free(&token->value);
-    free(token->down_text);
-    token->down_text = NULL;
+    token_set_down_text(token, NULL);
     token->failures = token->rejects = 0;
     token->waits_for = GATES;
     token->confirming = token->forced = false;
@@ -276,8 +275,7 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     token->forced = false;
     token->not_before = 0;
     token->waits_for = GATES;
-    free(token->down_text);
-    token->down_text = NULL;
+    token_set_down_text(token, NULL);
     token_rest(token,
                policy_refresh_delay(left, account->record->refresh_ahead_ms, token_random()));
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);

@@ -78,7 +78,7 @@ struct token {
     bool confirming;               /* the next request decides whether the grant is dead */
     enum account_state down_state; /* what mail hears while there is no token */
     uint64_t down_until_wall_ms;
-    char *down_text;
+    const char *down_text; /* shared */
     /* Tokens that the provider refused. */
     bool forced;            /* the next token replaces a refused one */
     uint64_t forced_serial; /* such a token */

@@ -25,6 +25,8 @@ void token_tell(struct token *token, enum oauth_class class_, const char *text);
  * no room. */
 struct token *turns_next(struct tokens *tokens);
 
+/* What mail hears while there is no token; NULL: nothing. */
+void token_set_down_text(struct token *token, const char *text);
 /* Mail that comes now has no token: it hears why. */
 void outcome_hold_down(struct account *account);
 /* Its turn came, but a gate is closed for a while. */
