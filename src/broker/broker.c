@@ -384,7 +384,7 @@ static bool build(struct broker *broker, struct reason *why)
     broker->resolver = broker->verify_http ? resolver_new(&broker->loop, why) : NULL;
     if (!broker->resolver)
         return false;
-    broker->verifier = verifier_new(&broker->loop, broker->verify_http);
+    broker->verifier = verifier_new(&broker->loop, broker->verify_http, &broker->tokens.clocks);
     if (!broker->verifier)
         return reason_set(why, "out of memory");
     broker->passwords = passwords_new(&broker->loop);
@@ -397,6 +397,7 @@ static bool build(struct broker *broker, struct reason *why)
     broker->tokens.store_changed = on_record_changed;
     registry_init(&broker->registry, &broker->loop);
     broker->registry.tokens = &broker->tokens;
+    secret_expiry_init(&broker->secret_expiry, &broker->loop, &broker->registry);
     broker->view = relay_view_new(&broker->registry);
     if (!broker->view)
         return reason_set(why, "out of memory");
@@ -426,8 +427,10 @@ static void take_down(struct broker *broker)
     relay_view_free(broker->view);
     broker->view = NULL;
     address_watch_close(broker->address_watch);
+    secret_expiry_clear(&broker->secret_expiry);
     registry_clear(&broker->registry);
     verifier_free(broker->verifier);
+    tokens_clear(&broker->tokens);
     http_free(broker->verify_http);
     http_free(broker->http);
     resolver_free(broker->resolver);

@@ -99,9 +99,12 @@ static void fill_defaults(json_t *object, struct broker *broker, const struct co
     }
     if (strcmp(provider->name, lower) != 0)
         return; /* it is not known, and must name both itself */
+    if (text_of(object, "app")[0])
+        return; /* the application knows both */
     if (provider->smtp_endpoint[0])
         set_default(object, "oauth_endpoint", provider->smtp_endpoint);
-    if (provider->token_url[0] && !has(object, "tenant"))
+    /* A service account's key tells its own. */
+    if (provider->token_url[0] && !has(object, "tenant") && !has(object, "service_account"))
         set_default(object, "oauth_token_url", token_url_of(provider, email));
 }
 
@@ -118,6 +121,9 @@ static void forget(json_t *object, const char *key)
         json_object_set_new(object, key, json_null());
 }
 
+static const char *const grant_keys[] = {
+    "grant", "app", "refresh_token", "private_key", "certificate", "assertion", "service_account"};
+
 /* Those keys whose meaning hangs on others: of another provider or application
  * nothing is kept. Everything else the store keeps by itself. */
 static void keep_existing(json_t *object, const struct account *account, struct broker *broker,
@@ -127,9 +133,16 @@ static void keep_existing(json_t *object, const struct account *account, struct 
     const struct conf_provider *provider = conf_provider(conf, slice_of(record->provider));
     bool same_url;
 
+    /* How it gets tokens is what the request says, as a whole. */
+    for (size_t i = 0; i < sizeof(grant_keys) / sizeof(*grant_keys); i++)
+        forget(object, grant_keys[i]);
+    if (text_of(object, "app")[0] || record->app[0]) {
+        forget(object, "oauth_endpoint");
+        forget(object, "oauth_token_url");
+    }
     if (slice_equal_nocase(slice_of(text_of(object, "provider")), slice_of(record->provider))) {
         keep_text(object, "oauth_endpoint", record->endpoint);
-        if (!has(object, "tenant"))
+        if (!has(object, "tenant") && !has(object, "service_account"))
             keep_text(object, "oauth_token_url", record->token_url);
         if (strcmp(record->scope, provider->scope) != 0)
             keep_text(object, "scope", record->scope);
@@ -138,9 +151,9 @@ static void keep_existing(json_t *object, const struct account *account, struct 
         forget(object, "tenant");
     }
     /* Nor is a secret of the old ones sent to a place that the request names. */
-    same_url = !has(object, "oauth_token_url") ||
+    same_url = text_of(object, "oauth_token_url")[0] == '\0' ||
                strcmp(text_of(object, "oauth_token_url"), record->token_url) == 0;
-    if (same_url && strcmp(text_of(object, "client_id"), record->client_id) == 0)
+    if (same_url && !record->app[0] && strcmp(text_of(object, "client_id"), record->client_id) == 0)
         keep_text(object, "client_secret", record->client_secret);
     else
         forget(object, "client_secret");
