@@ -98,18 +98,42 @@ static bool names(const json_t *object, const char *key, const char *current)
     return value && (!json_is_string(value) || strcmp(json_string_value(value), current) != 0);
 }
 
+/* Whether the request brings each secret that the account has of its own; those of an
+ * application go where the configuration says. */
+static bool brings_secrets(const struct account_record *record, const json_t *object)
+{
+    const json_t *service_account = json_object_get(object, "service_account");
+
+    if (record->refresh_token[0] && !json_object_get(object, "refresh_token"))
+        return false;
+    if (record->app[0])
+        return true;
+    if (record->key && !json_object_get(object, "private_key") &&
+        !json_object_get(service_account, "private_key"))
+        return false;
+    return (!record->client_secret[0] || json_object_get(object, "client_secret")) &&
+           (!record->extra[0] || json_object_get(object, "extra"));
+}
+
+/* The key that has the account's secrets sent elsewhere, or NULL. */
+static const char *redirects(const struct account_record *record, const json_t *object)
+{
+    const json_t *service_account = json_object_get(object, "service_account");
+
+    if (names(object, "oauth_token_url", record->token_url))
+        return "oauth_token_url";
+    if (names(object, "oauth_endpoint", record->endpoint))
+        return "oauth_endpoint";
+    return names(service_account, "token_uri", record->token_url) ? "service_account" : NULL;
+}
+
 /* Where the account's secrets go is changed by who has them, or by the owner: else
  * whoever may write could have them sent to himself. */
 static bool may_redirect(struct admin_request *request, const struct account *account,
                          const json_t *object)
 {
-    const struct account_record *record = account->record;
-    bool has_secrets = json_object_get(object, "refresh_token") &&
-                       (!record->client_secret[0] || json_object_get(object, "client_secret")) &&
-                       (!record->extra[0] || json_object_get(object, "extra"));
-    const char *key = names(object, "oauth_token_url", record->token_url) ? "oauth_token_url"
-                      : names(object, "oauth_endpoint", record->endpoint) ? "oauth_endpoint"
-                                                                          : NULL;
+    bool has_secrets = brings_secrets(account->record, object);
+    const char *key = redirects(account->record, object);
 
     if (!key || has_secrets || admin_may(request, ADMIN_OWNER))
         return true;

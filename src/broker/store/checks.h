@@ -15,3 +15,5 @@ const char *check_address(const char *text);  /* "" or a numeric IP address */
 const char *check_reason(const char *text); /* for people: a line */
 const char *check_tenant(const char *text);
 const char *check_password_hash(const char *text);
+const char *check_app(const char *text);
+const char *check_day(const char *text); /* "2026-12-31" */
