@@ -116,12 +116,13 @@ static json_t *make_record(size_t number)
     snprintf(email, sizeof(email), "mailbox.%zu@customer%zu.example", number, number % 997);
     snprintf(id, sizeof(id), "acc-%08zu", number);
     make_token(token, number, "token");
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "email", email, "account_id", id,
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "email", email, "account_id", id,
                      "provider", outlook ? "outlook" : "gmail", "client_id",
                      outlook ? "00000000-1111-2222-3333-444444444444"
                              : "123456789012-abcdefghijklmnop.apps.googleusercontent.com",
                      "client_secret", "GOCSPX-a-secret-of-some-length", "refresh_token", token,
-                     "ip_address", "", "vmta_name", "vmta-1");
+                     "ip_address", "", "vmta_name", "vmta-1", "oauth_token_url",
+                     "https://127.0.0.1:1/token"); /* nobody is asked */
 }
 
 static struct store_edit make_edit(enum store_edit_kind kind, size_t number, json_t *object)

@@ -146,6 +146,7 @@ static void change(struct registry *registry, struct account *account,
 {
     bool same_identity = record_same_identity(account->record, record);
     bool same_credentials = record_same_credentials(account->record, record);
+    bool same_token = strcmp(account->record->refresh_token, record->refresh_token) == 0;
 
     replace_record(account, record);
     if (!same_identity) {
@@ -157,7 +158,7 @@ static void change(struct registry *registry, struct account *account,
     hold_disabled(account);
     account_address_set(account);
     if (!same_credentials)
-        token_reset(account, grant);
+        token_reset(account, same_token, grant);
     else
         token_settings_changed(account);
     tell_state(account);

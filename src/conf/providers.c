@@ -4,17 +4,40 @@
 
 struct builtin {
     const char *name, *token_url, *smtp_endpoint, *scope;
-    uint32_t ceiling; /* connections that the provider allows a mailbox; 0 unknown */
+    uint32_t ceiling;          /* connections that the provider allows a mailbox; 0 unknown */
+    struct conf_limits limits; /* those that it documents */
 };
 
 /* Microsoft wants the scope in each refresh, Google none; the ceilings are the
  * providers' own and no setting lifts them. Sorted, as conf.h promises. */
 static const struct builtin builtins[] = {
-    {"default", "", "", "", 0},
-    {"gmail", "https://oauth2.googleapis.com/token", "smtp.gmail.com:587", "", 10},
-    {"outlook", "https://login.microsoftonline.com/common/oauth2/v2.0/token",
-     "smtp.office365.com:587", "https://outlook.office.com/SMTP.Send offline_access", 3},
+    {"default", "", "", "", 0, {0}},
+    {"gmail",
+     "https://oauth2.googleapis.com/token",
+     "smtp.gmail.com:587",
+     "",
+     10,
+     {.messages_per_day = 2000, .recipients_per_message = 100}},
+    {"outlook",
+     "https://login.microsoftonline.com/common/oauth2/v2.0/token",
+     "smtp.office365.com:587",
+     "https://outlook.office.com/SMTP.Send offline_access",
+     3,
+     {.messages_per_minute = 30, .recipients_per_day = 10000}},
 };
+
+bool conf_limits_same(const struct conf_limits *a, const struct conf_limits *b)
+{
+    return a->messages_per_minute == b->messages_per_minute &&
+           a->messages_per_hour == b->messages_per_hour &&
+           a->messages_per_day == b->messages_per_day &&
+           a->recipients_per_day == b->recipients_per_day &&
+           a->recipients_per_message == b->recipients_per_message &&
+           a->connections_start == b->connections_start &&
+           a->breaker_failures == b->breaker_failures && a->breaker_trials == b->breaker_trials &&
+           a->breaker_recovery_ms == b->breaker_recovery_ms && a->rates_on == b->rates_on &&
+           a->breaker_on == b->breaker_on;
+}
 
 /* The same servers under another provider's name, or in an account's record. */
 static const struct {
@@ -77,6 +100,10 @@ void providers_init(struct conf *conf)
         slice_copy(slice_of(from->smtp_endpoint), provider->smtp_endpoint,
                    sizeof(provider->smtp_endpoint));
         slice_copy(slice_of(from->scope), provider->scope, sizeof(provider->scope));
+        provider->limits.messages_per_minute = from->limits.messages_per_minute;
+        provider->limits.messages_per_day = from->limits.messages_per_day;
+        provider->limits.recipients_per_day = from->limits.recipients_per_day;
+        provider->limits.recipients_per_message = from->limits.recipients_per_message;
         provider_clamp(provider);
         conf->provider_count++;
     }

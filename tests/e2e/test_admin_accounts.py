@@ -216,6 +216,52 @@ def test_secrets_are_not_sent_where_just_anybody_says(sim, daemon, admin, owner)
     assert owner.patch(path_of(sim, 0), {"oauth_token_url": sim.url}).status == 200
 
 
+def test_a_replacement_takes_back_nothing_that_was_changed_meanwhile(sim, daemon, admin):
+    """What a request does not name is the account's, as it is when the request is done: the
+    endpoint may have been asked for long."""
+    sim.knobs(token_delay_ms=1500)
+    asked = sim.user(email(sim, 0))["refreshes"]
+    record = dict(sim.accounts()[0], overwrite=True)
+    for key in ("vmta_name", "client_secret", "oauth_token_url", "account_id", "ip_address"):
+        record.pop(key, None)
+    done = []
+    thread = threading.Thread(target=lambda: done.append(admin.post("/admin/accounts", record)))
+    thread.start()
+    wait_until(lambda: sim.user(email(sim, 0))["refreshes"] > asked, 10, "the verification")
+    assert admin.patch(path_of(sim, 0), {"vmta_name": "other", "ip_address": "127.0.0.9"}).status == 200
+    thread.join()
+    assert done[0].status == 200, done[0]
+    stored = daemon.stored_accounts()[0]
+    assert (stored["vmta_name"], stored["ip_address"]) == ("other", "127.0.0.9")
+    assert stored["client_secret"] == sim.accounts()[0]["client_secret"]
+    assert done[0]["account"]["vmta_name"] == "other"
+
+
+def test_another_provider_gets_nothing_of_the_old_one(sim, daemon, admin):
+    record = dict(email=email(sim, 0), provider="outlook", client_id=sim.accounts()[0]["client_id"],
+                  refresh_token="new-one", overwrite=True, verify=False)
+    answer = admin.post("/admin/accounts", record)
+    assert answer.status == 200, answer
+    assert answer["account"]["oauth_endpoint"] == "smtp.office365.com:587"
+    assert answer["account"]["oauth_token_url"].startswith("https://login.microsoftonline.com/")
+    assert "client_secret" not in daemon.stored_accounts()[0]
+
+
+def test_secrets_of_a_record_that_cannot_serve_stay_where_they_are(sim):
+    """It is no account, but its place is taken, and what it had must not go elsewhere."""
+    broken = dict(sim.accounts()[1], provider="outlook", max_concurrent_messages=0,
+                  extra={"key": "s3cret"}, _note="kept")
+    with Bearerd(certs=sim, accounts=[sim.accounts()[0], broken]) as daemon:
+        record = dict(email=broken["email"], provider="outlook", client_id=broken["client_id"],
+                      refresh_token="mine", max_concurrent_messages=1, verify=False, overwrite=True,
+                      oauth_endpoint="localhost:1", oauth_token_url="https://localhost:1/token")
+        answer = Admin(daemon.admin_port).post("/admin/accounts", record)
+        assert answer.status == 200, answer
+        stored = daemon.stored_accounts()[1]
+        assert stored["oauth_token_url"] == record["oauth_token_url"] and stored["_note"] == "kept"
+        assert "client_secret" not in stored and "extra" not in stored
+
+
 # --- verification ----------------------------------------------------------------------
 
 
@@ -280,6 +326,59 @@ def test_verification_keeps_a_rotated_token():
                 assert daemon.send(account["email"], "b@example.net").code == 250
 
 
+def test_an_account_that_was_mended_meanwhile_is_not_removed(sim, daemon, admin):
+    """DELETE invalid takes as long as the slowest endpoint; who signs in anew before its end
+    keeps the account."""
+    sim.revoke(email(sim, 0), "refresh")
+    sim.knobs(scope=email(sim, 2), token_delay_ms=3000)
+    done = []
+    thread = threading.Thread(target=lambda: done.append(
+        admin.delete("/admin/accounts/invalid")))
+    thread.start()
+    wait_until(lambda: admin.get(path_of(sim, 0))["account"]["token"]["failures"], 10, "a verdict")
+    fresh = sim.add_account("fresh@example.test")
+    record = dict(sim.accounts()[0], overwrite=True, client_id=fresh["client_id"],
+                  client_secret=fresh["client_secret"], refresh_token=fresh["refresh_token"])
+    assert admin.post("/admin/accounts", record).status == 200
+    assert not done
+    thread.join()
+    assert done[0].status == 404, done[0]
+    assert admin.get("/admin/accounts")["total_accounts"] == 3
+
+
+def test_nobody_is_asked_for_a_client_that_has_gone():
+    with Sim("gmail", accounts=40) as sim:
+        with Bearerd(certs=sim, accounts=sim.accounts(), conf={"oauth.concurrency": 1}) as daemon:
+            admin = Admin(daemon.admin_port)
+            wait_until(lambda: sim.state()["totals"]["refreshes"] == 40, 20, "first tokens")
+            sim.knobs(token_delay_ms=50)
+            connection = admin.connect()
+            connection.request("POST", "/admin/accounts/verify", '{"all": true}',
+                               {"Content-Type": "application/json"})
+            connection.getresponse().readline()
+            connection.close()
+            daemon.wait_event("admin_request", path="/admin/accounts/verify")
+            # One at a time: behind so many more, the other client's had all had their turn.
+            for _ in range(45):
+                assert admin.post("/admin/accounts/%s/verify" % email(sim, 0))["verdict"] == "ok"
+            assert sim.user(email(sim, 38))["refreshes"] == 1
+
+
+def test_what_verifications_remember_has_a_bound(sim, daemon, admin):
+    """Each takes memory until its last answer came, also when its client has gone."""
+    sim.knobs(token_delay_ms=2000)
+    body = json.dumps({"emails": [email(sim, n % 3) for n in range(900)]})
+    connections = [admin.connect() for _ in range(2)]
+    for connection in connections:
+        connection.request("POST", "/admin/accounts/verify", body, {"Content-Type": "application/json"})
+    statuses = sorted(connection.getresponse().status for connection in connections)
+    assert statuses == [200, 503]
+    answer = admin.delete("/admin/accounts/invalid")
+    assert answer.status in (404, 503)
+    for connection in connections:
+        connection.close()
+
+
 # --- streams ---------------------------------------------------------------------------
 
 
@@ -301,6 +400,11 @@ def test_stream_of_records(sim, daemon, admin):
     assert by_record[5]["field"] == "email"
     assert "record 3" in by_record[6]["error"]
     assert "line 8" in by_record[7]["error"]
+    # What is wrong with it is told without quoting it: it may be a secret.
+    body = '{"email": "a@example.test", "client_secret" "s3cret"}\n'
+    answer = admin.request("POST", "/admin/accounts/batch", body,
+                           headers={"Content-Type": "application/x-ndjson"})
+    assert "':' expected" in answer.lines[0]["error"] and "s3cret" not in answer.text
     summary = lines[-1]["summary"]
     assert (summary["added_count"], summary["updated_count"], summary["failed_count"]) == (1, 1, 6)
     assert summary["success"] == "partial" and summary["total_accounts"] == 4

@@ -6,6 +6,7 @@
 #include "broker/admin/accounts.h"
 #include "broker/admin/intake.h"
 #include "broker/broker.h"
+#include "broker/json_error.h"
 
 #define BATCH_MAX 100
 #define STREAM_MAX 10000
@@ -330,7 +331,8 @@ static void take_line(struct stream *stream, struct slice line)
         intake_check(item, object);
     } else {
         text_init(&text, why, sizeof(why));
-        text_addf(&text, "line %zu, column %d: %s", stream->line, error.column, error.text);
+        text_addf(&text, "line %zu, column %d: %.*s", stream->line, error.column,
+                  json_error_len(&error), error.text);
         intake_refuse(item, why);
     }
     json_decref(object);

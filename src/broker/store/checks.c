@@ -9,13 +9,14 @@
 #include "conf/conf.h"
 #include "ipc/ipc.h"
 
+/* One answer at the end, not one per octet: tokens are long, and many. */
 static bool all_between(const char *text, unsigned char low, unsigned char high)
 {
-    for (; *text; text++) {
-        if ((unsigned char)*text < low || (unsigned char)*text > high)
-            return false;
-    }
-    return true;
+    bool outside = false;
+
+    for (size_t i = 0, len = strlen(text); i < len; i++)
+        outside |= (unsigned char)((unsigned char)text[i] - low) > (unsigned char)(high - low);
+    return !outside;
 }
 
 /* No space and no control; octets above ASCII are for internationalised

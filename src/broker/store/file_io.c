@@ -188,8 +188,10 @@ bool file_replace(const char *path, struct slice content, struct file_id *id, st
 bool file_make_folders(const char *path, struct reason *why)
 {
     char *folder = slice_dup(slice_of(path));
-    bool ok = folder != NULL || reason_set(why, "out of memory");
+    bool ok = true;
 
+    if (!folder)
+        return reason_set(why, "out of memory");
     for (char *slash = folder; ok && (slash = strchr(slash + 1, '/'));) {
         *slash = '\0';
         if (mkdir(folder, 0700) != 0 && errno != EEXIST)

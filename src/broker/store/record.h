@@ -37,6 +37,7 @@ struct account_record {
     uint32_t bdat;      /* enum conf_auto */
     bool disabled;
     uint32_t max_concurrent, max_connections, max_messages_per_connection;
+    struct conf_limits limits;
     uint64_t max_age_ms, idle_ms;
     uint64_t refresh_ahead_ms, retry_max_delay_ms;
     uint32_t retry_max_attempts;

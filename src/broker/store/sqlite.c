@@ -120,7 +120,9 @@ static bool load_row(struct sqlite_store *store, sqlite3_stmt *row, struct store
     struct text text;
 
     text_init(&text, where, sizeof(where));
-    text_addf(&text, "%s: %s", store->path, rows_id(row));
+    text_add_str(&text, store->path);
+    text_add_str(&text, ": ");
+    text_add_str(&text, rows_id(row));
     if (object)
         record = record_parse(object, load->conf, where, problems, &why);
     json_decref(object);

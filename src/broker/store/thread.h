@@ -35,7 +35,7 @@ struct store_thread {
     struct store store;
     const struct store_thread_ops *ops;
     /* Rewriting everything for one change takes a while where there is much. Then
-     * changes gather for so many times as long, so that this takes a part of one
+     * new tokens gather for so many times as long, so that this takes a part of one
      * processor at most. Processor time, not the disk's: what is small is written
      * at once, because a token that waits is lost when we are killed. 0: never. */
     unsigned gather_factor;
@@ -51,8 +51,9 @@ struct store_thread {
     pthread_mutex_t lock;
     int wake_fd;
     struct list jobs; /* store_job.node */
+    size_t in_haste;  /* of them, that do not wait for others to gather */
     bool closing;
-    uint64_t gather_until, look_at; /* ms, monotonic */
+    uint64_t gather_until, leave_until, look_at; /* ms, monotonic */
 };
 
 /* Starts the thread; what `ops` use must be ready. False: nothing is left
