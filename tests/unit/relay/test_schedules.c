@@ -282,6 +282,8 @@ static void check_account(struct account *account)
         fail_at(account, "flights differ from the list");
     check_line(account);
     if (!is_left_undone(account))
+        truth->stuck_since = 0;
+    else if (!truth->stuck_since)
         truth->stuck_since = now;
     else if (now - truth->stuck_since > STUCK_MS)
         fail_at(account, "somebody waits while he could be served");
