@@ -84,18 +84,25 @@ class Sink:
 
 
 class Relay:
-    """bearerd, logging to a file as in production: one line a message."""
+    """bearerd, logging to a file as in production: one line a message. `accounts`:
+    records, or "sqlite" for an empty database."""
 
-    def __init__(self, sim, directory, accounts=None, **options):
+    def __init__(self, sim, directory, accounts=None, admin=False, **options):
         self.port = free_port()
+        self.admin_port = free_port() if admin else 0
         self.log = directory / "bearerd.log"
         config, records = directory / "config.yaml", directory / "accounts.json"
         config.write_text(json.dumps(nested(dict(UNLIMITED, **options))))
-        records.write_text(json.dumps(sim.accounts() if accounts is None else accounts))
-        records.chmod(0o600)
+        if accounts == "sqlite":
+            for left in directory.glob("accounts.db*"):
+                left.unlink()
+            records = "sqlite:%s" % (directory / "accounts.db")
+        else:
+            records.write_text(json.dumps(sim.accounts() if accounts is None else accounts))
+            records.chmod(0o600)
         args = program("bearerd") + ["--config", config, "--accounts", records, "--ca-file", sim.ca,
                                      "--host", "127.0.0.1", "--port", self.port,
-                                     "--admin-port", "0", "--log-level", "info"]
+                                     "--admin-port", self.admin_port, "--log-level", "info"]
         with open(self.log, "wb") as log:
             self.popen = subprocess.Popen([str(arg) for arg in args], stdin=subprocess.DEVNULL,
                                           stdout=log, stderr=log, start_new_session=True)

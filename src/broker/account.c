@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "broker/registry.h"
+#include "broker/store/shared_text.h"
 #include "broker/tell.h"
 
 static void on_hold_end(struct timer *timer)
@@ -12,6 +13,12 @@ static void on_hold_end(struct timer *timer)
     struct account *account = container_of(timer, struct account, hold_timer);
 
     account_hold(account, HOLD_PROVIDER, ACCOUNT_ACTIVE, 0, NULL);
+}
+
+static void drop_text(const char *text)
+{
+    if (text)
+        shared_text_drop(text);
 }
 
 struct account *account_new(struct registry *registry, struct account_record *record)
@@ -32,7 +39,7 @@ void account_free(struct account *account)
     loop_timer_cancel(account->registry->loop, &account->hold_timer);
     account->registry->states[account_state(account)]--;
     for (size_t i = 0; i < HOLDS; i++)
-        free(account->holds[i].text);
+        drop_text(account->holds[i].text);
     record_free(account->record);
     free(account);
 }
@@ -111,10 +118,11 @@ void account_hold(struct account *account, enum hold_by by, enum account_state s
         return;
     if (hold->state != state)
         hold->since_wall_ms = clock_wall_ms();
-    free(hold->text);
+    text = text ? shared_text(text) : NULL;
+    drop_text(hold->text);
     hold->state = state;
     hold->until_wall_ms = until_wall_ms;
-    hold->text = text ? slice_dup(slice_of(text)) : NULL;
+    hold->text = text;
     if (by == HOLD_PROVIDER)
         arm_timer(account, hold);
     account->worst = find_worst(account);

@@ -23,7 +23,7 @@ struct hold {
     enum account_state state; /* ACCOUNT_ACTIVE: none */
     uint64_t until_wall_ms;   /* 0: until it is lifted */
     uint64_t since_wall_ms;   /* when it came to this state; 0: it was never in another */
-    char *text;               /* NULL: none */
+    const char *text;         /* NULL: none; shared: an endpoint that is down concerns many */
 };
 
 struct registry;

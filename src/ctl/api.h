@@ -10,7 +10,7 @@ struct api;
 
 /* For the command's options. Functions that return an exit code have said what
  * was wrong. */
-int api_open(struct api **api, const struct args *args);
+int api_open(struct api **out, const struct args *args);
 void api_close(struct api *api);
 
 struct api_answer {

@@ -62,7 +62,9 @@ static int ask_hidden(json_t *record, const char *key, const char *prompt)
     if (!lacks(record, key))
         return CTL_OK;
     line = calloc(1, ASK_SECRET_MAX);
-    rc = line ? ask_secret(prompt, key, line, ASK_SECRET_MAX) : ctl_fail("out of memory");
+    if (!line)
+        return ctl_fail("out of memory");
+    rc = ask_secret(prompt, key, line, ASK_SECRET_MAX);
     if (rc == CTL_OK)
         rc = put_text(record, key, line);
     secret_free_len(line, ASK_SECRET_MAX);
@@ -91,8 +93,10 @@ static int read_lines(json_t *record)
 {
     static const char *const keys[] = {"refresh_token", "client_secret"};
     char *line = calloc(1, ASK_SECRET_MAX);
-    int rc = line ? CTL_OK : ctl_fail("out of memory");
+    int rc = CTL_OK;
 
+    if (!line)
+        return ctl_fail("out of memory");
     for (size_t i = 0; i < 2 && rc == CTL_OK; i++) {
         if (!lacks(record, keys[i]))
             continue;

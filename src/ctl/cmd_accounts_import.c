@@ -22,8 +22,8 @@
 #include "ctl/records.h"
 #include "ctl/safe.h"
 
-#define BATCH_RECORDS 1000
-#define BATCH_OCTETS (4u << 20)
+#define BATCH_RECORDS 5000
+#define BATCH_OCTETS (8u << 20)
 #define READ_OCTETS 65536
 
 struct import {
@@ -208,7 +208,7 @@ static int read_records(struct import *import, int fd, records_each *each)
             good = records_feed(&records, (struct slice){bytes, (size_t)got}, each, import, &why);
     }
     if (good && !api_interrupted())
-        good = records_finish(&records, &why);
+        records_finish(&records, &why);
     explicit_bzero(bytes, sizeof(bytes));
     records_clear(&records);
     if (import->rc == CTL_OK && why.text[0])

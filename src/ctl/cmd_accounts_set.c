@@ -13,7 +13,7 @@
 static int add_secret(json_t *patch, const char *key, const char *prompt)
 {
     char *line = calloc(1, ASK_SECRET_MAX);
-    int rc = CTL_OK;
+    int rc;
 
     if (!line)
         return ctl_fail("out of memory");

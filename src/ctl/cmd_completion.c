@@ -422,6 +422,7 @@ static void put_fish_valued(const struct ctl_command *command, const struct ctl_
 
 static int print_fish(void)
 {
+    static const struct ctl_command none = {.name = ""}; /* before the command is there */
     const struct ctl_command *at = ctl_commands;
     char group[WORD_MAX];
 
@@ -453,6 +454,8 @@ static int print_fish(void)
          "complete -c bearerctl -f");
     while (next_group(&at, group, sizeof(group)))
         put_fish_word("", group, "several commands");
+    for (const struct ctl_option *option = ctl_connection_options; option->name; option++)
+        put_fish_option(&none, option);
     for (const struct ctl_command *command = ctl_commands; command->name; command++)
         put_fish_command(command);
     return out_flush();

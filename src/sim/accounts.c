@@ -15,8 +15,14 @@ static void access_free(struct accounts *accounts, struct access *access)
 {
     assert(accounts->by_access); /* it is in there */
     HASH_DEL(accounts->by_access, access);
-    list_remove(&access->account->accesses, &access->node);
+    list_remove(access->kept, &access->node);
     free(access);
+}
+
+void accesses_forget(struct accounts *accounts, struct list *kept)
+{
+    while (!list_empty(kept))
+        access_free(accounts, container_of(list_first(kept), struct access, node));
 }
 
 static void grant_free(struct accounts *accounts, struct grant *grant)
@@ -24,12 +30,13 @@ static void grant_free(struct accounts *accounts, struct grant *grant)
     assert(accounts->by_refresh); /* it is in there */
     HASH_DEL(accounts->by_refresh, grant);
     list_remove(&grant->account->grants, &grant->node);
+    free(grant->scope);
     free(grant);
 }
 
 static void account_free(struct accounts *accounts, struct account *account)
 {
-    account_revoke_accesses(accounts, account);
+    accesses_forget(accounts, &account->accesses);
     while (!list_empty(&account->grants))
         grant_free(accounts, container_of(list_first(&account->grants), struct grant, node));
     HASH_DEL(accounts->by_email, account);
@@ -38,8 +45,6 @@ static void account_free(struct accounts *accounts, struct account *account)
     free(account->knobs);
     stats_clear(&account->stats);
     free(account->email);
-    free(account->client_id);
-    free(account->client_secret);
     free(account);
 }
 
@@ -50,37 +55,8 @@ void accounts_clear(struct accounts *accounts)
     HASH_ITER (hh, accounts->by_email, account, next) {
         account_free(accounts, account);
     }
-}
-
-static char *made_up_client_id(const struct profile *profile)
-{
-    char random[33], out[128];
-
-    random_hex(random, 32);
-    ascii_lower_in_place(random);
-    if (profile == &profile_gmail)
-        snprintf(out, sizeof(out), "123456789012-%s.apps.googleusercontent.com", random);
-    else
-        snprintf(out, sizeof(out), "%.8s-%.4s-%.4s-%.4s-%.12s", random, random + 8, random + 12,
-                 random + 16, random + 20);
-    return strdup(out);
-}
-
-static char *made_up_secret(const struct profile *profile)
-{
-    char out[48] = "GOCSPX-";
-
-    if (!profile->needs_secret)
-        return NULL;
-    random_text(out + 7, 28);
-    return strdup(out);
-}
-
-static char *secret_of(const struct profile *profile, const char *given)
-{
-    if (!given)
-        return made_up_secret(profile);
-    return *given ? strdup(given) : NULL;
+    while (accounts->by_access) /* what is left belongs to applications */
+        access_free(accounts, accounts->by_access);
 }
 
 struct account *accounts_find(struct accounts *accounts, struct slice email)
@@ -96,8 +72,7 @@ struct account *accounts_find(struct accounts *accounts, struct slice email)
 }
 
 struct account *accounts_add(struct accounts *accounts, const char *email,
-                             const struct profile *profile, const char *client_id,
-                             const char *client_secret)
+                             const struct profile *profile, struct client *client)
 {
     struct account *account;
 
@@ -107,8 +82,7 @@ struct account *accounts_add(struct accounts *accounts, const char *email,
     account->email = strdup(email);
     ascii_lower_in_place(account->email);
     account->profile = profile;
-    account->client_id = client_id ? strdup(client_id) : made_up_client_id(profile);
-    account->client_secret = secret_of(profile, client_secret);
+    account->client = client;
     list_init(&account->grants);
     list_init(&account->accesses);
     HASH_ADD_KEYPTR(hh, accounts->by_email, account->email, strlen(account->email), account);
@@ -126,6 +100,12 @@ struct grant *accounts_grant(struct accounts *accounts, struct slice refresh_tok
 struct grant *account_new_grant(struct accounts *accounts, struct account *account,
                                 const char *token)
 {
+    return account_new_grant_for(accounts, account, account->client, token, NULL);
+}
+
+struct grant *account_new_grant_for(struct accounts *accounts, struct account *account,
+                                    struct client *client, const char *token, const char *scope)
+{
     char random[REFRESH_OCTETS + 8];
     struct grant *grant;
     size_t len;
@@ -141,6 +121,8 @@ struct grant *account_new_grant(struct accounts *accounts, struct account *accou
     grant = calloc(1, sizeof(*grant) + len + 1);
     memcpy(grant->token, token, len + 1);
     grant->account = account;
+    grant->client = client;
+    grant->scope = scope ? strdup(scope) : NULL;
     HASH_ADD_KEYPTR(hh, accounts->by_refresh, grant->token, len, grant);
     list_push_tail(&account->grants, &grant->node);
     if (account->grants.count > GRANTS_KEPT)
@@ -148,13 +130,13 @@ struct grant *account_new_grant(struct accounts *accounts, struct account *accou
     return grant;
 }
 
-const struct grant *account_live_grant(const struct account *account)
+const struct grant *account_live_grant(const struct account *account, const struct client *client)
 {
     for (struct list_node *node = account->grants.head.prev; node != &account->grants.head;
          node = node->prev) {
         const struct grant *grant = container_of(node, struct grant, node);
 
-        if (grant->state == GRANT_LIVE)
+        if (grant->state == GRANT_LIVE && grant->client == client)
             return grant;
     }
     return NULL;
@@ -168,53 +150,44 @@ struct access *accounts_access(struct accounts *accounts, struct slice token, ui
     return access && access->expires_ms > wall_ms ? access : NULL;
 }
 
-static struct access *add_access(struct accounts *accounts, struct access *access)
-{
-    struct account *account = access->account;
-
-    HASH_ADD_KEYPTR(hh, accounts->by_access, access->token, strlen(access->token), access);
-    list_push_tail(&account->accesses, &access->node);
-    if (account->accesses.count > ACCESS_KEPT)
-        access_free(accounts, container_of(list_first(&account->accesses), struct access, node));
-    return access;
-}
-
-struct access *account_new_access(struct accounts *accounts, struct account *account, size_t size,
-                                  uint64_t expires_ms)
-{
-    const char *prefix = account->profile == &profile_gmail ? "ya29.a0" : "EwB4";
-    struct access *access = calloc(1, sizeof(*access) + size + 32);
-    size_t len = strlen(prefix);
-
-    access->account = account;
-    access->expires_ms = expires_ms;
-    memcpy(access->token, prefix, len);
-    random_text(access->token + len, size > len + 16 ? size - len : 16);
-    return add_access(accounts, access);
-}
-
-struct access *account_add_access(struct accounts *accounts, struct account *account,
-                                  const char *token, uint64_t expires_ms)
+struct access *accounts_add_access(struct accounts *accounts, struct account *account,
+                                   struct client *client, const char *token, uint64_t expires_ms)
 {
     size_t len = strlen(token);
     struct access *access = calloc(1, sizeof(*access) + len + 1);
+    struct list *kept = account ? &account->accesses : &client->accesses;
 
     access->account = account;
+    access->client = client;
+    access->kept = kept;
     access->expires_ms = expires_ms;
+    access->smtp = true;
     memcpy(access->token, token, len);
-    return add_access(accounts, access);
+    HASH_ADD_KEYPTR(hh, accounts->by_access, access->token, len, access);
+    list_push_tail(kept, &access->node);
+    if (kept->count > ACCESS_KEPT)
+        access_free(accounts, container_of(list_first(kept), struct access, node));
+    return access;
 }
 
-void account_revoke_grants(struct account *account)
+/* An application's own token names no mailbox: whether it may open this one is
+ * found out later, by the store. */
+bool access_opens(const struct access *access, const struct account *account)
 {
-    list_foreach (&account->grants, node)
-        container_of(node, struct grant, node)->state = GRANT_REVOKED;
+    if (!access->smtp)
+        return false;
+    return access->account ? access->account == account
+                           : access->client->profile == account->profile;
 }
 
-void account_revoke_accesses(struct accounts *accounts, struct account *account)
+void account_revoke_grants(struct account *account, const struct client *client)
 {
-    while (!list_empty(&account->accesses))
-        access_free(accounts, container_of(list_first(&account->accesses), struct access, node));
+    list_foreach (&account->grants, node) {
+        struct grant *grant = container_of(node, struct grant, node);
+
+        if (!client || grant->client == client)
+            grant->state = GRANT_REVOKED;
+    }
 }
 
 struct knobs *account_own_knobs(struct account *account)

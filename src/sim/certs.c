@@ -17,7 +17,8 @@ struct issue {
     const char *common_name;
     int days;
     bool ca;
-    const char *names; /* for a server: the alternative names */
+    const char
+        *names; /* for a server: the alternative names; NULL: a certificate of another kind */
 };
 
 static bool add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
@@ -57,6 +58,8 @@ static bool add_extensions(X509 *cert, X509 *issuer, const struct issue *issue)
         return add_extension(cert, issuer, NID_basic_constraints, "critical,CA:TRUE") &&
                add_extension(cert, issuer, NID_key_usage, "critical,keyCertSign,cRLSign") &&
                add_extension(cert, issuer, NID_subject_key_identifier, "hash");
+    if (!issue->names)
+        return add_extension(cert, issuer, NID_subject_key_identifier, "hash");
     write_names(issue->names, names, sizeof(names));
     return add_extension(cert, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
            add_extension(cert, issuer, NID_key_usage, "critical,digitalSignature") &&
@@ -107,8 +110,7 @@ static X509 *make_cert(EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, const 
     return cert;
 }
 
-static bool write_pem(const char *dir, const char *name, X509 *cert, EVP_PKEY *key,
-                      struct reason *why)
+bool certs_write(const char *dir, const char *name, X509 *cert, EVP_PKEY *key, struct reason *why)
 {
     BIO *out = BIO_new(BIO_s_mem());
     char *bytes;
@@ -133,9 +135,9 @@ static bool make_all(const struct options *options, struct reason *why)
     EVP_PKEY *ca_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
     X509 *ca = ca_key ? make_cert(ca_key, NULL, NULL, &root) : NULL;
     X509 *cert = ca && key ? make_cert(key, ca, ca_key, &leaf) : NULL;
-    bool ok = cert ? write_pem(dir, "server.key", NULL, key, why) &&
-                         write_pem(dir, "server.pem", cert, NULL, why) &&
-                         write_pem(dir, "ca.pem", ca, NULL, why)
+    bool ok = cert ? certs_write(dir, "server.key", NULL, key, why) &&
+                         certs_write(dir, "server.pem", cert, NULL, why) &&
+                         certs_write(dir, "ca.pem", ca, NULL, why)
                    : reason_set(why, "cannot make a certificate for \"%s\"", options->cert_names);
 
     X509_free(ca);
@@ -143,6 +145,13 @@ static bool make_all(const struct options *options, struct reason *why)
     EVP_PKEY_free(ca_key);
     EVP_PKEY_free(key);
     return ok;
+}
+
+X509 *certs_self_signed(EVP_PKEY *key, const char *common_name)
+{
+    const struct issue issue = {common_name, CA_DAYS, false, NULL};
+
+    return make_cert(key, NULL, NULL, &issue);
 }
 
 bool certs_ready(struct certs *certs, const struct options *options, struct reason *why)

@@ -2,6 +2,7 @@
  * DIR/ca.pem, DIR/server.pem, DIR/server.key, made when one is missing. */
 #pragma once
 
+#include <openssl/x509.h>
 #include <stdbool.h>
 
 #include "base/str.h"
@@ -13,3 +14,9 @@ struct certs {
 
 bool certs_ready(struct certs *certs, const struct options *options, struct reason *why);
 void certs_clear(struct certs *certs);
+
+/* A certificate that an application signs its assertions with; NULL: it cannot
+ * be made. */
+X509 *certs_self_signed(EVP_PKEY *key, const char *common_name);
+/* DIR/NAME in PEM: the certificate, the key, or both. */
+bool certs_write(const char *dir, const char *name, X509 *cert, EVP_PKEY *key, struct reason *why);

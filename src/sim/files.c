@@ -92,7 +92,8 @@ static const struct listener *listener_for(const struct sim *sim, const struct p
 static json_t *show_account(const struct sim *sim, const struct account *account)
 {
     const struct listener *listener = listener_for(sim, account->profile);
-    const struct grant *grant = account_live_grant(account);
+    const struct client *client = account->client;
+    const struct grant *grant = account_live_grant(account, client);
     char id[320], endpoint[64], url[64];
     json_t *out;
 
@@ -105,10 +106,10 @@ static json_t *show_account(const struct sim *sim, const struct account *account
     snprintf(url, sizeof(url), "https://localhost:%d/token", sim->http.port);
     out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "account_id", id, "email",
                     account->email, "ip_address", "", "vmta_name", "", "provider",
-                    account->profile->provider, "client_id", account->client_id, "refresh_token",
+                    account->profile->provider, "client_id", client->id, "refresh_token",
                     grant ? grant->token : "", "oauth_endpoint", endpoint, "oauth_token_url", url);
-    if (account->client_secret)
-        json_object_set_new(out, "client_secret", json_string(account->client_secret));
+    if (client->secret)
+        json_object_set_new(out, "client_secret", json_string(client->secret));
     /* Only where the port does not say it. */
     if (listener && listener->spec.implicit_tls)
         json_object_set_new(out, "tls", json_string("implicit"));
@@ -165,7 +166,8 @@ bool files_announce(struct sim *sim, struct reason *why)
     json_t *ports = show_ports(sim);
     char *line = json_dumps(ports, JSON_COMPACT | JSON_PRESERVE_ORDER);
 
-    if (!write_json(sim, "accounts.json", files_accounts(sim), why) ||
+    if (!keys_write_service_account(&sim->keys, sim->options.state_dir, sim->http.port, why) ||
+        !write_json(sim, "accounts.json", files_accounts(sim), why) ||
         !write_json(sim, "ports.json", ports, why)) {
         free(line);
         return false;

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "sim/access_token.h"
+#include "sim/authorize_errors.h"
 #include "sim/files.h"
 #include "sim/session.h"
 #include "sim/token_errors.h"
@@ -131,25 +133,36 @@ static void get_knobs(const struct http_request *request, struct http_reply *rep
 {
     struct sim *sim = request->sim;
     struct account *account, *next;
-    json_t *users = json_object();
+    struct client *client, *other;
+    json_t *users = json_object(), *clients = json_object();
 
     HASH_ITER (hh, sim->accounts.by_email, account, next) {
         if (account->knobs)
             json_object_set_new(users, account->email, knobs_show(account->knobs));
     }
-    answer(reply, json_pack("{s:o, s:o, s:o, s:o}", "global", knobs_show(&sim->knobs), "users",
-                            users, "help", knobs_describe(), "token_errors", token_error_names()));
+    HASH_ITER (hh, sim->clients.by_id, client, other) {
+        if (client->knobs)
+            json_object_set_new(clients, client->id, knobs_show(client->knobs));
+    }
+    answer(reply,
+           json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "global", knobs_show(&sim->knobs), "users",
+                     users, "clients", clients, "help", knobs_describe(), "token_errors",
+                     token_error_names(), "authorize_errors", authorize_error_names()));
 }
 
 static struct knobs *knobs_of_scope(struct sim *sim, const json_t *body)
 {
     const char *scope = json_string_value(json_object_get(body, "scope"));
     struct account *account;
+    struct client *client;
 
     if (!scope || strcmp(scope, "global") == 0)
         return &sim->knobs;
     account = accounts_find(&sim->accounts, slice_of(scope));
-    return account ? account_own_knobs(account) : NULL;
+    if (account)
+        return account_own_knobs(account);
+    client = clients_find(&sim->clients, slice_of(scope));
+    return client ? client_own_knobs(client) : NULL;
 }
 
 static void post_knobs(const struct http_request *request, struct http_reply *reply)
@@ -159,7 +172,7 @@ static void post_knobs(const struct http_request *request, struct http_reply *re
     struct reason why;
 
     if (body && !knobs)
-        refuse(reply, 404, "\"scope\" is neither global nor an account");
+        refuse(reply, 404, "\"scope\" is neither global nor an account nor a client_id");
     else if (body && !knobs_apply(knobs, body, &why))
         refuse(reply, 400, why.text);
     else if (body)
@@ -171,10 +184,15 @@ static void delete_knobs(const struct http_request *request, struct http_reply *
 {
     struct sim *sim = request->sim;
     struct account *account, *next;
+    struct client *client, *other;
 
     HASH_ITER (hh, sim->accounts.by_email, account, next) {
         if (account->knobs)
             knobs_clear(account->knobs);
+    }
+    HASH_ITER (hh, sim->clients.by_id, client, other) {
+        if (client->knobs)
+            knobs_clear(client->knobs);
     }
     knobs_clear(&sim->knobs);
     knobs_changed(sim);
@@ -195,14 +213,16 @@ static bool add_account(struct sim *sim, const json_t *body, struct http_reply *
 {
     const char *email = text_of(body, "email"), *name = text_of(body, "provider");
     const struct profile *profile = name ? profile_find(name) : sim->options.profile;
-    struct account *account;
+    struct account *account = NULL;
 
     if (!email || !profile) {
         refuse(reply, 400, "an account needs \"email\"; \"provider\" is gmail or outlook");
         return false;
     }
-    account = accounts_add(&sim->accounts, email, profile, text_of(body, "client_id"),
-                           text_of(body, "client_secret"));
+    if (!accounts_find(&sim->accounts, slice_of(email)))
+        account = accounts_add(&sim->accounts, email, profile,
+                               clients_need(&sim->clients, profile, text_of(body, "client_id"),
+                                            text_of(body, "client_secret")));
     if (!account || !account_new_grant(&sim->accounts, account, text_of(body, "refresh_token"))) {
         refuse(reply, 409, "there is such an account, or such a refresh token");
         return false;
@@ -230,18 +250,37 @@ static void post_accounts(const struct http_request *request, struct http_reply 
         get_accounts(request, reply);
 }
 
-/* {"user": u, "what": "access" | "refresh" | "all"} */
+/* {"user": u, "what": "access" | "refresh" | "all"}, or {"client": id}: what it
+ * has without a user. */
 static void post_revoke(const struct http_request *request, struct http_reply *reply)
 {
     json_t *body = parse(request, reply);
-    struct account *account = body ? named_user(request, body, reply) : NULL;
+    const char *id = body ? text_of(body, "client") : NULL;
+    struct client *client = id ? clients_find(&request->sim->clients, slice_of(id)) : NULL;
+    struct account *account = body && !client ? named_user(request, body, reply) : NULL;
     const char *what = body ? text_of(body, "what") : NULL;
 
+    if (client)
+        accesses_forget(&request->sim->accounts, &client->accesses);
     if (account && (!what || strcmp(what, "refresh") != 0))
-        account_revoke_accesses(&request->sim->accounts, account);
+        accesses_forget(&request->sim->accounts, &account->accesses);
     if (account && (!what || strcmp(what, "access") != 0))
-        account_revoke_grants(account);
+        account_revoke_grants(account, NULL);
     json_decref(body);
+}
+
+static struct access *give_token(struct sim *sim, struct account *account, uint64_t seconds)
+{
+    struct access_order order = {.account = account,
+                                 .client = account->client,
+                                 .knobs = sim_token_scope(sim, account->client, account),
+                                 .seconds = (int64_t)seconds,
+                                 .expires_ms = clock_wall_ms() + seconds * 1000};
+    struct scope scope;
+
+    scope_read(account->profile, NULL, &scope);
+    order.scope = &scope;
+    return access_issue(sim, &order);
 }
 
 /* {"user": u, "expires_in": seconds}: a token without the token endpoint. */
@@ -251,13 +290,10 @@ static void post_tokens(const struct http_request *request, struct http_reply *r
     struct account *account = body ? named_user(request, body, reply) : NULL;
     const json_t *given = body ? json_object_get(body, "expires_in") : NULL;
     uint64_t seconds = json_is_integer(given) ? (uint64_t)json_integer_value(given) : 3600;
-    const struct access *access;
 
-    if (account) {
-        access = account_new_access(&request->sim->accounts, account, account->profile->token_size,
-                                    clock_wall_ms() + seconds * 1000);
-        answer(reply, json_pack("{s:s}", "access_token", access->token));
-    }
+    if (account)
+        answer(reply, json_pack("{s:s}", "access_token",
+                                give_token(request->sim, account, seconds)->token));
     json_decref(body);
 }
 
@@ -315,6 +351,10 @@ const struct http_route http_control_routes[] = {
     {"POST", "/revoke-tokens", post_revoke},
     {"POST", "/tokens", post_tokens},
     {"POST", "/disconnect", post_disconnect},
+    {"GET", "/clients", http_get_clients},
+    {"POST", "/clients", http_post_clients},
+    {"GET", "/devices", http_get_devices},
+    {"POST", "/devices", http_post_devices},
     {"GET", "/introspect", http_introspect},
     {"POST", "/introspect", http_introspect},
     {NULL, NULL, NULL},

@@ -22,11 +22,11 @@ static char *find_token(const struct http_request *request)
 
 static json_t *describe(const struct access *access)
 {
-    const char *email = access->account->email;
+    const char *email = access->account ? access->account->email : access->client->id;
 
     return json_pack("{s:b, s:s, s:s, s:s, s:s, s:s, s:s, s:I}", "active", 1, "username", email,
-                     "email", email, "sub", email, "scope", access->account->profile->scope,
-                     "client_id", access->account->client_id, "token_type", "Bearer", "exp",
+                     "email", email, "sub", email, "scope", access->client->profile->scope,
+                     "client_id", access->client->id, "token_type", "Bearer", "exp",
                      (json_int_t)(access->expires_ms / 1000));
 }
 

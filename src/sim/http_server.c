@@ -3,12 +3,14 @@
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "sim/sim.h"
 
 #define BODY_MAX (16u << 20)
+#define TENANT "/{tenant}"
 #define TURNS_MAX 16 /* of the daemon, before other things get their turn */
 
 /* One request between its first octet and its reply. */
@@ -72,15 +74,28 @@ static bool add_body(struct exchange *exchange, const char *bytes, size_t len)
     return true;
 }
 
-static const struct http_route *find_route(const struct http_route *routes, const char *method,
-                                           const char *path, bool *known)
+static bool route_matches(const char *route, const char *path, struct slice *tenant)
+{
+    const char *slash = *path ? strchr(path + 1, '/') : NULL;
+
+    *tenant = SLICE_NONE;
+    if (strncmp(route, TENANT, sizeof(TENANT) - 1) != 0)
+        return strcmp(route, path) == 0;
+    if (!slash || slash == path + 1 || strcmp(route + sizeof(TENANT) - 1, slash) != 0)
+        return false;
+    *tenant = (struct slice){path + 1, (size_t)(slash - path - 1)};
+    return true;
+}
+
+static const struct http_route *find_route(const struct http_route *routes,
+                                           struct http_request *request, bool *known)
 {
     *known = false;
     for (; routes->method; routes++) {
-        if (strcmp(routes->path, path) != 0)
+        if (!route_matches(routes->path, request->path, &request->tenant))
             continue;
         *known = true;
-        if (strcmp(routes->method, method) == 0)
+        if (strcmp(routes->method, request->method) == 0)
             return routes;
     }
     return NULL;
@@ -90,9 +105,10 @@ static void handle(struct exchange *exchange, const char *method, const char *pa
 {
     struct http_server *server = exchange->server;
     struct http_request request = {
-        server->sim, exchange->connection, method, path, {exchange->body, exchange->len}};
+        server->sim, exchange->connection, method, path, {exchange->body, exchange->len},
+        SLICE_NONE};
     bool known;
-    const struct http_route *route = find_route(server->routes, method, path, &known);
+    const struct http_route *route = find_route(server->routes, &request, &known);
 
     exchange->reply = (struct http_reply){.status = 200, .type = "application/json"};
     if (route)
@@ -145,20 +161,46 @@ static struct MHD_Response *make_response(struct http_reply *reply)
                                              4096, read_cut, cut, free_cut);
 }
 
-static enum MHD_Result send_reply(struct exchange *exchange)
+static void http_date(uint64_t wall_ms, char *out, size_t cap)
 {
-    struct http_reply *reply = &exchange->reply;
-    struct MHD_Response *response = make_response(reply);
-    enum MHD_Result result;
-    char seconds[16];
+    time_t at = (time_t)(wall_ms / 1000);
+    struct tm tm;
+
+    strftime(out, cap, "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&at, &tm));
+}
+
+static void add_headers(struct exchange *exchange, struct MHD_Response *response)
+{
+    const struct http_reply *reply = &exchange->reply;
+    uint64_t now = sim_wall_ms(exchange->server->sim);
+    char text[40];
 
     MHD_add_response_header(response, "Content-Type", reply->type);
     MHD_add_response_header(response, "Cache-Control", "no-store");
-    if (reply->retry_after) {
-        snprintf(seconds, sizeof(seconds), "%u", reply->retry_after);
-        MHD_add_response_header(response, "Retry-After", seconds);
+    if (reply->location)
+        MHD_add_response_header(response, "Location", reply->location);
+    if (exchange->server->skewed) {
+        http_date(now, text, sizeof(text));
+        MHD_add_response_header(response, "Date", text);
     }
-    result = MHD_queue_response(exchange->connection, reply->status, response);
+    if (!reply->retry_after)
+        return;
+    snprintf(text, sizeof(text), "%u", reply->retry_after);
+    if (reply->retry_date)
+        http_date(now + (uint64_t)reply->retry_after * 1000, text, sizeof(text));
+    MHD_add_response_header(response, "Retry-After", text);
+}
+
+static enum MHD_Result send_reply(struct exchange *exchange)
+{
+    struct MHD_Response *response;
+    enum MHD_Result result;
+
+    if (exchange->reply.ending == HTTP_CLOSED)
+        return MHD_NO;
+    response = make_response(&exchange->reply);
+    add_headers(exchange, response);
+    result = MHD_queue_response(exchange->connection, exchange->reply.status, response);
     MHD_destroy_response(response);
     return result;
 }
@@ -234,6 +276,7 @@ static void on_completed(void *owner, struct MHD_Connection *connection, void **
     if (!exchange)
         return;
     free(exchange->reply.body);
+    free(exchange->reply.location);
     free(exchange->body);
     free(exchange);
     *context = NULL;
@@ -332,7 +375,7 @@ static int hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static char *url_decode(struct slice text)
+char *http_url_decode(struct slice text)
 {
     char *out = malloc(text.len + 1), *at = out;
 
@@ -361,8 +404,43 @@ char *http_form_field(const struct http_request *request, const char *name)
         size_t part = (size_t)((stop ? stop : end) - at);
 
         if (part > len && memcmp(at, name, len) == 0 && at[len] == '=')
-            return url_decode((struct slice){at + len + 1, part - len - 1});
+            return http_url_decode((struct slice){at + len + 1, part - len - 1});
         at += part + 1;
     }
     return NULL;
+}
+
+char *http_parameter(const struct http_request *request, const char *name)
+{
+    const char *query = http_query(request, name);
+    char *field = strcmp(request->method, "POST") == 0 ? http_form_field(request, name) : NULL;
+
+    if (field)
+        return field;
+    return strdup(query ? query : "");
+}
+
+void http_url_encode(struct slice text, FILE *out)
+{
+    static const char plain[] = "-._~";
+
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        char low = ascii_lower((char)c);
+
+        if ((low >= 'a' && low <= 'z') || (c >= '0' && c <= '9') || (c && strchr(plain, c)))
+            fputc(c, out);
+        else
+            fprintf(out, "%%%02X", c);
+    }
+}
+
+void http_origin(const struct http_request *request, char *out, size_t cap)
+{
+    const char *host = http_header(request, "Host");
+
+    if (host)
+        snprintf(out, cap, "https://%s", host);
+    else
+        snprintf(out, cap, "https://localhost:%d", request->sim->http.port);
 }

@@ -73,13 +73,36 @@
     KNOB(TOKEN_CHUNKED, "token_chunked", NUMBER, "1: chunked instead of Content-Length")           \
     KNOB(TOKEN_EXPIRES_IN, "token_expires_in", NUMBER,                                             \
          "seconds; 0: gmail 3599, m365 random 3600 to 5400")                                       \
-    KNOB(TOKEN_SIZE, "token_size", NUMBER, "octets of an access token (gmail 220, m365 1500)")     \
+    KNOB(TOKEN_SIZE, "token_size", NUMBER,                                                         \
+         "octets of an access token (gmail 220, m365 1500 and never below some 700)")              \
+    KNOB(TOKEN_AUDIENCE, "token_audience", TEXT,                                                   \
+         "m365: aud of access tokens; https://graph.microsoft.com makes AUTH fail")                \
     KNOB(TOKEN_ROTATION, "token_rotation", ROTATION,                                               \
          "keep (gmail), rotate (m365: the old one stays good), revoke (the old one is consumed; "  \
          "using it again revokes the grant)")                                                      \
     KNOB(TOKEN_LIVES_S, "token_lives_s", NUMBER,                                                   \
          "seconds that a token really lives, whatever expires_in says")                            \
     KNOB(TOKEN_DEAD, "token_dead", NUMBER, "1: tokens are given out that nothing accepts")         \
-    KNOB(TOKEN_RETRY_AFTER, "token_retry_after", NUMBER, "seconds in Retry-After of a 429 (60)")   \
+    KNOB(TOKEN_RETRY_AFTER, "token_retry_after", NUMBER,                                           \
+         "seconds in Retry-After, of a 403, 429 or 503 (429: 60)")                                 \
+    KNOB(TOKEN_RETRY_DATE, "token_retry_date", NUMBER, "1: Retry-After is a date")                 \
     KNOB(TOKEN_NO_SCOPE_CHECK, "token_no_scope_check", NUMBER,                                     \
-         "1: m365 takes requests without scope")
+         "1: m365 takes requests without scope")                                                   \
+    KNOB(REFRESH_EXPIRES_IN, "refresh_expires_in", NUMBER,                                         \
+         "seconds that refresh tokens live; refresh_token_expires_in tells")                       \
+    KNOB(SECRET_EXPIRES, "secret_expires", DATE,                                                   \
+         "the day from which client secrets are refused as expired: 2026-12-31")                   \
+    KNOB(CLOCK_SKEW_S, "clock_skew_s", SIGNED,                                                     \
+         "the HTTPS port's clock is so many seconds ahead: Date, iat, exp and checks (global)")    \
+    KNOB(CODE_EXPIRES_IN, "code_expires_in", NUMBER,                                               \
+         "seconds that an authorization code lives (600)")                                         \
+    KNOB(PKCE_OPTIONAL, "pkce_optional", NUMBER, "1: /authorize works without code_challenge")     \
+    KNOB(AUTHORIZE_AUTO, "authorize_auto", TEXT,                                                   \
+         "the address of a user who allows at once, without a page")                               \
+    KNOB(AUTHORIZE_ERROR, "authorize_error", AUTHORIZE, "/authorize fails; names: see GET /knobs") \
+    KNOB(DEVICE_AUTO, "device_auto", TEXT, "the address of a user who allows each device at once") \
+    KNOB(DEVICE_EXPIRES_IN, "device_expires_in", NUMBER, "seconds that a device code lives (900)") \
+    KNOB(DEVICE_INTERVAL, "device_interval", NUMBER,                                               \
+         "seconds between polls (5); sooner ones get slow_down; 0: no such check")                 \
+    KNOB(DEVICE_POLLS, "device_polls", POLLS,                                                      \
+         "answers to the first polls: words of pending, slow_down, declined, expired, bad")

@@ -2,12 +2,28 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
+#include "sim/authorize_errors.h"
+#include "sim/devices.h"
 #include "sim/faults.h"
 #include "sim/random.h"
 #include "sim/token_errors.h"
 
-enum knob_kind { NUMBER, TEXT, REPLY, FAULT, ERROR, FAILURE, QUOTA, ROTATION };
+enum knob_kind {
+    NUMBER,
+    SIGNED,
+    TEXT,
+    DATE,
+    POLLS,
+    REPLY,
+    FAULT,
+    ERROR,
+    AUTHORIZE,
+    FAILURE,
+    QUOTA,
+    ROTATION
+};
 
 /* The values of kinds that have few. */
 static const char *const words_of[][4] = {
@@ -19,7 +35,7 @@ static const char *const words_of[][4] = {
 struct knob_row {
     char name[24];
     enum knob_kind kind;
-    char help[160];
+    char help[176];
 };
 
 /* clang-format off */
@@ -41,8 +57,9 @@ static const char fault_help[] =
     "partial-close, garbage (octets that are no reply), extra[:TEXT] (the usual reply and one\n"
     "more behind it). A reply_... whose code is 421 closes; with 2xx or 3xx it only changes\n"
     "the text. {id} {host} {client} and the like are filled in, \\n separates lines.\n"
-    "With \"count\": n, \"after\": n, \"percent\": p beside it, a reply, a fault, reject_auth or\n"
-    "token_error works n times, not on the first n occasions, with that chance.\n";
+    "With \"count\": n, \"after\": n, \"percent\": p beside it, a reply, a fault, reject_auth,\n"
+    "token_error or authorize_error works n times, not on the first n occasions, with that\n"
+    "chance.\n";
 
 static void value_clear(struct knob_value *value)
 {
@@ -116,6 +133,14 @@ static bool is_reply(const char *text)
            strspn(text, "0123456789") == 3 && (text[3] == ' ' || text[3] == '-');
 }
 
+bool knob_is_date(const char *text)
+{
+    struct tm tm = {0};
+    const char *end = strlen(text) == 10 ? strptime(text, "%Y-%m-%d", &tm) : NULL;
+
+    return end && !*end;
+}
+
 static bool text_fits(const struct knob_row *row, const char *text, struct reason *why)
 {
     if (!text)
@@ -124,7 +149,13 @@ static bool text_fits(const struct knob_row *row, const char *text, struct reaso
         return reason_set(why, "knob \"%s\" takes a reply: \"421 4.3.2 text\"", row->name);
     if (row->kind == FAULT && !fault_known(text))
         return reason_set(why, "knob \"%s\": there is no fault \"%s\"", row->name, text);
-    if (row->kind == ERROR && strcmp(text, "close_body") != 0 && !token_error_known(text))
+    if (row->kind == DATE && !knob_is_date(text))
+        return reason_set(why, "knob \"%s\" takes a date: 2026-12-31", row->name);
+    if (row->kind == POLLS && !device_polls_known(text))
+        return reason_set(why, "knob \"%s\" is not \"%s\": %s", row->name, text, row->help);
+    if (row->kind == AUTHORIZE && !authorize_error_known(text))
+        return reason_set(why, "knob \"%s\": there is no error \"%s\"", row->name, text);
+    if (row->kind == ERROR && !token_error_known(text))
         return reason_set(why, "knob \"%s\": there is no error \"%s\"", row->name, text);
     if (row->kind >= FAILURE && !is_word(text, words_of[row->kind]))
         return reason_set(why, "knob \"%s\" is not \"%s\": %s", row->name, text, row->help);
@@ -135,8 +166,11 @@ static bool fits(int row, const json_t *value, struct reason *why)
 {
     if (json_is_null(value))
         return true;
-    if (rows[row].kind != NUMBER)
+    if (rows[row].kind > SIGNED)
         return text_fits(&rows[row], json_string_value(value), why);
+    if (rows[row].kind == SIGNED)
+        return json_is_integer(value) ||
+               reason_set(why, "knob \"%s\" takes a whole number", rows[row].name);
     if (!json_is_boolean(value) && (!json_is_integer(value) || json_integer_value(value) < 0))
         return reason_set(why, "knob \"%s\" takes a whole number from 0", rows[row].name);
     return true;
@@ -204,11 +238,21 @@ bool knobs_apply(struct knobs *knobs, const json_t *settings, struct reason *why
     return true;
 }
 
+/* A text where a number is wanted stays one, to be refused. */
+static json_t *parse_value(const struct knob_row *row, const char *text)
+{
+    bool negative = row->kind == SIGNED && *text == '-';
+    uint64_t number;
+
+    if (row->kind > SIGNED || !slice_to_u64(slice_of(text + negative), &number))
+        return json_string(text);
+    return json_integer(negative ? -(json_int_t)number : (json_int_t)number);
+}
+
 bool knobs_apply_text(struct knobs *knobs, const char *setting, struct reason *why)
 {
     const char *equals = strchr(setting, '=');
     char name[64];
-    uint64_t number;
     json_t *settings, *value;
     int row;
     bool ok;
@@ -219,9 +263,7 @@ bool knobs_apply_text(struct knobs *knobs, const char *setting, struct reason *w
     row = find_row(name);
     if (row < 0)
         return unknown(name, why);
-    value = rows[row].kind != NUMBER || !slice_to_u64(slice_of(equals + 1), &number)
-                ? json_string(equals + 1) /* refused where a number is wanted */
-                : json_integer((json_int_t)number);
+    value = parse_value(&rows[row], equals + 1);
     settings = json_pack("{s:o}", name, value);
     ok = settings && knobs_apply(knobs, settings, why);
     json_decref(settings);

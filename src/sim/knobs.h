@@ -1,5 +1,6 @@
 /* Knobs: what a test turns to make the provider slow, strict or broken. There
- * is a global layer and one per user; the user's wins where it is set. */
+ * is a global layer, one per application and one per user; the user's wins where
+ * it is set, then the application's. */
 #pragma once
 
 #include <jansson.h>
@@ -43,7 +44,8 @@ struct knobs {
 
 struct knob_scope {
     struct knobs *global;
-    struct knobs *user; /* NULL: the user has none of its own, or is not known */
+    struct knobs *client; /* NULL: no application counts, or it has none */
+    struct knobs *user;   /* NULL: the user has none of its own, or is not known */
 };
 
 void knobs_clear(struct knobs *knobs); /* back to "not set" */
@@ -53,6 +55,8 @@ static inline struct knob_value *knob_find(struct knob_scope scope, enum knob kn
 {
     if (scope.user && scope.user->values[knob].set)
         return &scope.user->values[knob];
+    if (scope.client && scope.client->values[knob].set)
+        return &scope.client->values[knob];
     return &scope.global->values[knob];
 }
 
@@ -74,6 +78,8 @@ static inline bool knob_on(struct knob_scope scope, enum knob knob)
 {
     return knob_number(scope, knob, 0) != 0;
 }
+
+bool knob_is_date(const char *text); /* "2026-12-31" */
 
 /* One occasion for a trigger: whether it works now. Counts down. */
 bool knob_fires(struct knob_scope scope, enum knob knob);

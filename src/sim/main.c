@@ -12,11 +12,6 @@
 #include "sim/sim.h"
 #include "sim/tokens_file.h"
 
-struct knob_scope sim_scope(struct sim *sim, struct account *user)
-{
-    return (struct knob_scope){&sim->knobs, user ? user->knobs : NULL};
-}
-
 /* Ten thousand connections are a test like any other. */
 static void raise_limits(void)
 {
@@ -44,20 +39,27 @@ static bool set_knobs(struct sim *sim, struct reason *why)
     return true;
 }
 
+static void add_account(struct sim *sim, const char *email, const struct profile *profile)
+{
+    struct account *account;
+
+    if (accounts_find(&sim->accounts, slice_of(email)))
+        return; /* it came with --resume */
+    account = accounts_add(&sim->accounts, email, profile,
+                           clients_need(&sim->clients, profile, NULL, NULL));
+    account_new_grant(&sim->accounts, account, NULL);
+}
+
 static void make_accounts(struct sim *sim)
 {
     const struct options *options = &sim->options;
     unsigned number = 1;
-    struct account *account;
     char email[320];
 
     for (size_t group = 0; group < options->group_count; group++) {
         for (unsigned i = 0; i < options->groups[group].count; i++) {
             snprintf(email, sizeof(email), "user%u@%s", number++, options->domain);
-            account =
-                accounts_add(&sim->accounts, email, options->groups[group].profile, NULL, NULL);
-            if (account) /* else it came with --resume */
-                account_new_grant(&sim->accounts, account, NULL);
+            add_account(sim, email, options->groups[group].profile);
         }
     }
 }
@@ -83,12 +85,15 @@ static bool prepare(struct sim *sim, struct reason *why)
     sim->scratch = malloc(SIM_SCRATCH);
     sim->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     if (!make_dir(sim->options.state_dir, why) || !make_dir(sim->options.mail_dir, why) ||
-        !set_knobs(sim, why) || !certs_ready(&sim->certs, &sim->options, why))
+        !set_knobs(sim, why) || !certs_ready(&sim->certs, &sim->options, why) ||
+        !keys_ready(&sim->keys, sim->options.state_dir, why))
         return false;
     sim->tls = tls_server_context(slice_of(sim->certs.chain), slice_of(sim->certs.key), why);
     if (!sim->tls)
         return false;
-    if (sim->options.resume && !tokens_load(&sim->accounts, sim->options.state_dir, why))
+    if (sim->options.resume && !tokens_load(sim, why))
+        return false;
+    if (!sim_add_clients(sim, why))
         return false;
     make_accounts(sim);
     return true;
@@ -98,6 +103,7 @@ static bool start_http(struct sim *sim, struct reason *why)
 {
     const struct options *options = &sim->options;
 
+    sim->http.skewed = true;
     if (options->http_port != PORT_OFF && !http_server_start(&sim->http, sim, options->http_port,
                                                              &sim->certs, http_token_routes, why))
         return false;
@@ -149,7 +155,11 @@ static void run(struct sim *sim)
 static void clear(struct sim *sim)
 {
     recorder_clear(&sim->recorder);
+    codes_clear(&sim->codes);
+    devices_clear(&sim->devices);
     accounts_clear(&sim->accounts);
+    clients_clear(&sim->clients);
+    keys_clear(&sim->keys);
     stats_clear(&sim->totals);
     knobs_clear(&sim->knobs);
     out_pool_clear(&sim->outbox);
@@ -183,7 +193,7 @@ int main(int argc, char **argv)
     if (!prepare(&sim, &why) || !start(&sim, &why))
         return fail(why.text);
     run(&sim);
-    ok = !sim.options.resume || tokens_save(&sim.accounts, sim.options.state_dir, &why);
+    ok = !sim.options.resume || tokens_save(&sim, &why);
     clear(&sim);
     return ok ? 0 : fail(why.text);
 }

@@ -52,6 +52,7 @@
     REPLY(TOO_BIG)                                                                                 \
     REPLY(BARE)                                                                                    \
     REPLY(SEND_AS)                                                                                 \
+    REPLY(NO_MAILBOX)                                                                              \
     REPLY(CONCURRENCY)                                                                             \
     REPLY(RATE)                                                                                    \
     REPLY(QUOTA)                                                                                   \

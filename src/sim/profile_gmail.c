@@ -81,6 +81,7 @@ static const char *const replies[REPLIES] = {
                       "552 5.3.4  https://support.google.com/mail/?p=MaxSizeError {id} - gsmtp",
     [REPLY_BARE] = "550 5.6.11 Message contains bare line breaks or NUL octets {id} - gsmtp",
     [REPLY_SEND_AS] = "550 5.7.1 You are not allowed to send as this address {id} - gsmtp",
+    [REPLY_NO_MAILBOX] = "550 5.7.0 Mail Sending denied {id} - gsmtp",
     [REPLY_CONCURRENCY] =
         "421-4.7.0 Too many connections for this account, try again later." MORE "421 4.7.0  " HELP,
     [REPLY_RATE] =

@@ -64,6 +64,9 @@ static const char *const replies[REPLIES] = {
         "554 5.2.252 SendAsDenied; this mailbox is not allowed to send as this sender; "
         "STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied; Failed to "
         "process message due to a permanent exception" STORE,
+    [REPLY_NO_MAILBOX] =
+        "430 4.2.0 STOREDRV; mailbox logon failure; failed to process the message due to a "
+        "transient exception; ConnectionFailedTransientException.MapiExceptionLogonFailed" STORE,
     [REPLY_CONCURRENCY] = "432 4.3.2 Concurrent connections limit exceeded. Visit "
                           "https://aka.ms/concurrent_sending for more information." STORE,
     [REPLY_RATE] = "421 4.4.2 Message submission rate for this client has exceeded the configured "

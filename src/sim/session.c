@@ -20,14 +20,7 @@ static void greet(struct session *session)
 
 void session_error(struct session *session, const char *what)
 {
-    struct sim *sim = session->sim;
-
-    snprintf(sim->errors[sim->error_count++ % SIM_ERRORS], SIM_ERROR_TEXT,
-             "connection %llu%s%s: %s", (unsigned long long)session->number,
-             session->user ? " of " : "", session->user ? session->user->email : "", what);
-    sim->totals.protocol_errors++;
-    if (session->user)
-        session->user->stats.protocol_errors++;
+    sim_error(session->sim, session, what);
 }
 
 void session_end(struct session *session, enum out_kind kind)

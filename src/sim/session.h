@@ -77,6 +77,7 @@ struct session {
     enum auth_mech mech;
     struct account *user;
     uint64_t token_expires_ms;
+    bool no_mailbox;     /* the token is an application's that may not open this one */
     unsigned submitting; /* transactions whose final reply has not left */
     struct line_reader lines;
     struct transaction tx;
@@ -96,7 +97,7 @@ static inline struct knob_scope session_scope(const struct session *session)
 {
     struct knobs *own = session->user ? session->user->knobs : NULL;
 
-    return (struct knob_scope){&session->sim->knobs, own};
+    return (struct knob_scope){&session->sim->knobs, NULL, own};
 }
 
 /* A limit: the knob's, or the documented one where those are on, or 0. */

@@ -104,6 +104,38 @@ struct peer *stats_peer(struct stats *stats, const char *address)
     return &peers[count];
 }
 
+static void count(struct stats *stats, const char *grant, bool issued)
+{
+    struct grant_count *at = stats->grants;
+
+    while (at->name && strcmp(at->name, grant) != 0)
+        at++;
+    if (at - stats->grants == STATS_GRANTS - 1)
+        return;
+    at->name = grant;
+    at->issued += issued;
+    at->refused += !issued;
+}
+
+void stats_token(struct stats *stats, const char *grant, bool issued)
+{
+    stats->refreshes += issued;
+    stats->refresh_errors += !issued;
+    if (grant)
+        count(stats, grant, issued);
+}
+
+static json_t *show_grants(const struct stats *stats)
+{
+    json_t *out = json_object();
+
+    for (const struct grant_count *at = stats->grants; at->name; at++)
+        json_object_set_new(out, at->name,
+                            json_pack("{s:I, s:I}", "issued", (json_int_t)at->issued, "refused",
+                                      (json_int_t)at->refused));
+    return out;
+}
+
 static json_t *show_peers(const struct stats *stats)
 {
     json_t *out = json_object();
@@ -132,7 +164,7 @@ static json_t *show_verbs(const struct stats *stats)
 json_t *stats_show(const struct stats *stats)
 {
     return json_pack(
-        "{s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "accepted",
+        "{s:I, s:i, s:i, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o}", "accepted",
         (json_int_t)stats->accepted, "connections", (int)stats->connections, "max_connections",
         (int)stats->max_connections, "submitting", (int)stats->submitting, "max_submitting",
         (int)stats->max_submitting, "logins", (json_int_t)stats->logins, "login_failures",
@@ -140,5 +172,5 @@ json_t *stats_show(const struct stats *stats)
         "max_logins_60s", (json_int_t)stats->logged_in.most, "refreshes",
         (json_int_t)stats->refreshes, "refresh_errors", (json_int_t)stats->refresh_errors,
         "protocol_errors", (json_int_t)stats->protocol_errors, "commands", show_verbs(stats),
-        "peers", show_peers(stats));
+        "grants", show_grants(stats), "peers", show_peers(stats));
 }

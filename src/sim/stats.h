@@ -30,6 +30,14 @@ struct peer {
     uint64_t logins, messages;
 };
 
+#define STATS_GRANTS 6
+
+/* The answers of the token endpoint to one kind of grant. */
+struct grant_count {
+    const char *name; /* static */
+    uint64_t issued, refused;
+};
+
 struct stats {
     uint64_t accepted, logins, login_failures, refreshes, refresh_errors, protocol_errors;
     uint64_t verbs[SMTP_VERBS];
@@ -37,6 +45,7 @@ struct stats {
     unsigned submitting, max_submitting;   /* of these: within a transaction */
     unsigned open;                         /* transactions between MAIL and verdict */
     struct window messages, logged_in;
+    struct grant_count grants[STATS_GRANTS]; /* the first without a name ends them */
     struct peer *peers; /* of users; the last of PEERS_MAX stands for all others */
     size_t peer_count;
 };
@@ -48,4 +57,6 @@ void stats_connected(struct stats *stats);
 void stats_submitting(struct stats *stats);
 /* The counters of an address; NULL when memory is out. */
 struct peer *stats_peer(struct stats *stats, const char *address);
+/* A token request was answered; NULL as `grant`: of no kind that there is. */
+void stats_token(struct stats *stats, const char *grant, bool issued);
 json_t *stats_show(const struct stats *stats);

@@ -38,6 +38,8 @@ static const char *refusal(struct session *session)
 
     if (forced)
         return forced;
+    if (session->no_mailbox)
+        return replies[REPLY_NO_MAILBOX];
     if (session->tx.too_big)
         return replies[REPLY_TOO_BIG];
     if (session->tx.bare && knob_on(session_scope(session), KNOB_REJECT_BARE))

@@ -3,6 +3,7 @@ import ctypes
 import ctypes.util
 import os
 import pty
+import shutil
 import subprocess
 import termios
 
@@ -152,3 +153,44 @@ def test_wrong_commands_are_told_the_nearest():
     assert done.returncode == 2
     assert b'did you mean "passwd"' in done.stderr
     assert bearerctl("help", "nothing").returncode == 2
+
+
+def test_help_of_groups_and_of_two_words():
+    group = bearerctl("help", "accounts").stdout
+    assert b"accounts list" in group and b"passwd" not in group
+    two = bearerctl("help", "accounts", "list")
+    assert b"--state" in two.stdout and two.stdout == bearerctl("accounts", "list", "--help").stdout
+    for line in bearerctl("--help").stdout.splitlines():
+        assert len(line) <= 80
+
+
+COMPLETED = [
+    (["acc"], {"accounts"}), (["accounts", "s"], {"show", "set"}), (["--url", "x", "lo"], {"log"}),
+    (["log", "d"], {"debug"}), (["accounts", "list", "--state", "d"], {"disabled"}),
+    (["accounts", "list", "--st"], {"--state"}), (["api-token", "create", "--scope", ""], {"read", "write"}),
+    (["accounts", "add", "--scope", ""], set()), (["completion", "z"], {"zsh"}),
+    (["import", "/etc/host"], {"/etc/hosts"}), (["--token-file", "/etc/host"], {"/etc/hosts"}),
+]
+
+
+@pytest.mark.parametrize("words, wanted", COMPLETED)
+def test_bash_completes(words, wanted):
+    script = bearerctl("completion", "bash").stdout.decode() + """
+compopt() { :; }
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _bearerctl; printf '%s\\n' "${COMPREPLY[@]}"
+"""
+    done = subprocess.run(["bash", "-c", script, "bash", "bearerctl"] + words, capture_output=True,
+                          text=True, timeout=60)
+    assert done.stderr == ""
+    found = set(done.stdout.split())
+    assert wanted <= found if "/etc/hosts" in wanted else found == wanted
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="no fish here")
+@pytest.mark.parametrize("words, wanted", COMPLETED)
+def test_fish_completes(words, wanted):
+    script = bearerctl("completion", "fish").stdout.decode() + "\ncomplete -C 'bearerctl %s'" % (
+        " ".join(words) if words[-1] else " ".join(words[:-1]) + " ")
+    done = subprocess.run(["fish", "--no-config", "-c", script], capture_output=True, text=True, timeout=60)
+    found = {line.split("\t")[0] for line in done.stdout.splitlines()}
+    assert wanted <= found if wanted else "read" not in found

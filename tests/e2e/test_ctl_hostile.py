@@ -175,11 +175,11 @@ def test_import_goes_in_batches(fake):
     def handler_body(_):
         return api.seen[-1][3]
 
-    records = b"".join(b'{"email":"a%d@b"}\n' % n for n in range(2200))
+    records = b"".join(b'{"email":"a%d@b"}\n' % n for n in range(11000))
     done = harmless(Ctl(api.url)("import", "-", stdin=records))
     assert done.code == PARTLY
-    assert [len(seen[3].splitlines()) for seen in api.seen] == [1000, 1000, 200]
-    assert "record 2200 (line 2200)" in done.out
+    assert [len(seen[3].splitlines()) for seen in api.seen] == [5000, 5000, 1000]
+    assert "record 11000 (line 11000)" in done.out
     sent = json.loads(api.seen[0][3].splitlines()[0])
     assert sent == {"email": "a0@b", "verify": False, "overwrite": False}
 
@@ -195,6 +195,7 @@ def test_interrupted_import_tells_so(fake):
     assert b"interrupted" in terminal.shown
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.skipif(SANITIZED, reason="sanitizers need the address space")
 def test_memory_is_bounded(fake):
     """An endless answer, and lists longer than memory, in 300 MiB."""
@@ -211,12 +212,12 @@ def test_memory_is_bounded(fake):
         limit = 300 << 20
         return subprocess.run(program("bearerctl") + list(args), env=environment({"BEARERD_URL": api.url}),
                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-                              stdout=stdout, stderr=subprocess.PIPE, timeout=60)
+                              stdout=stdout, stderr=subprocess.PIPE, timeout=150)
 
     line = b'{"email":"a@b","x":"%s"}\n' % (b"x" * 50000) * 100
     api = fake({"GET /admin/status": endless, "GET /health": lambda h: (
         h.send_response(500), h.end_headers(), endless_body(h)),
-        "GET /admin/accounts/export": stream(*[line] * 100)})
+        "GET /admin/accounts/export": stream(*[line] * 65)})
 
     def endless_body(handler):
         try:

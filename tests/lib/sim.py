@@ -12,6 +12,14 @@ import urllib.request
 
 from lib.util import Process, program, wait_until
 
+# The RSA key of the first one: to make a key takes longer than all the rest.
+_key_files = {}
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
+
 
 class Refused(Exception):
     """The control port or the token endpoint said no."""
@@ -56,6 +64,9 @@ class Sim:
             for source, name in ((certs.ca, "ca.pem"), (certs.cert, "server.pem"),
                                  (certs.key, "server.key")):
                 shutil.copy(source, self.dir / name)
+        self.dir.mkdir(exist_ok=True)
+        for name, octets in _key_files.items():
+            (self.dir / name).write_bytes(octets)
         self.args = ["--state-dir", self.dir, "--profile", profile]
         options["accounts"] = accounts
         for name, value in (knobs or {}).items():
@@ -78,6 +89,8 @@ class Sim:
             self.process.kill_all()
             raise
         self.ports = json.loads(line[len("ready "):])
+        for name in ("app.pem", "app.crt"):
+            _key_files[name] = (self.dir / name).read_bytes()
         self.smtp, self.smtps = self.ports.get("smtp"), self.ports.get("smtps")
         self.port = self.smtp
         self.http, self.control = self.ports.get("http"), self.ports.get("control")
@@ -226,9 +239,72 @@ class Sim:
                   "refresh_token": account["refresh_token"],
                   "scope": "https://outlook.office.com/SMTP.Send offline_access"}
         fields.update(form)
-        data = urllib.parse.urlencode({k: v for k, v in fields.items() if v is not None}).encode()
+        return self.ask(fields)
+
+    # --- OAuth: see lib.oauth for PKCE and assertions ----------------------
+
+    def ask(self, form, path="/token", headers=None):
+        """POSTs a form to the HTTPS port; its JSON answer, or Refused. Fields that
+        are None are left out."""
+        data = urllib.parse.urlencode({k: v for k, v in form.items() if v is not None}).encode()
+        request = urllib.request.Request("https://localhost:%d%s" % (self.http, path), data,
+                                         headers or {})
         try:
-            with urllib.request.urlopen(self.url, data, 60, context=self.context) as reply:
+            with urllib.request.urlopen(request, timeout=60, context=self.context) as reply:
                 return json.loads(reply.read())
         except urllib.error.HTTPError as error:
             raise Refused(error.code, error.read().decode(), error.headers) from None
+
+    def clients(self):
+        """The applications that are there for everybody, by name: desktop and
+        service-account (gmail), public and confidential (m365)."""
+        return {one["name"]: one for one in self.request("GET", "/clients")["clients"]}
+
+    def client(self, name):
+        return self.clients()[name]
+
+    def set_client(self, **fields):
+        """Makes an application, or changes the one with this client_id."""
+        return self.request("POST", "/clients", fields)
+
+    @property
+    def tenant(self):
+        return self.request("GET", "/clients")["tenant"]
+
+    def service_account(self):
+        """The JSON file of the Google service account."""
+        return json.loads((self.dir / "service-account.json").read_text())
+
+    def authorize_url(self, client_id, redirect_uri="http://127.0.0.1:1/", path="/authorize",
+                      **query):
+        """Where a browser is sent to; `query` adds and replaces, None removes."""
+        fields = {"client_id": client_id, "redirect_uri": redirect_uri, "response_type": "code",
+                  "scope": "https://outlook.office.com/SMTP.Send offline_access",
+                  "state": "a state"}
+        fields.update(query)
+        fields = {k: v for k, v in fields.items() if v is not None}
+        return "https://localhost:%d%s?%s" % (self.http, path, urllib.parse.urlencode(fields))
+
+    def visit(self, url, form=None):
+        """What a browser gets: ("redirect", where to, its query) or ("page", status,
+        HTML)."""
+        opener = urllib.request.build_opener(
+            _NoRedirect, urllib.request.HTTPSHandler(context=self.context))
+        data = urllib.parse.urlencode(form).encode() if form is not None else None
+        try:
+            with opener.open(url, data, 60) as reply:
+                return "page", reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            if error.code not in (302, 303):
+                return "page", error.code, error.read().decode()
+            where = error.headers["Location"]
+            query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(where).query))
+            return "redirect", where, query
+
+    def devices(self):
+        return self.request("GET", "/devices")
+
+    def answer_device(self, action="allow", user=None, user_code=""):
+        """What the user says on the page /device: allow, decline; or expire. Without
+        a code the newest that waits."""
+        self.request("POST", "/devices", {"action": action, "user": user, "user_code": user_code})

@@ -145,7 +145,7 @@ static void ask(struct admin_request *request, const char *name, row_json *json)
 
     if (!admin_query_number(request, "limit", 1, IPC_SNAPSHOT_ROWS, PAGE_DEFAULT, &limit))
         return;
-    if (email && !(account = registry_by_login(&broker->registry, slice_of(email)))) {
+    if (email && !(account = accounts_named(broker, email))) {
         admin_error_field(request, 404, "email", "there is no account %.256s", email);
         return;
     }

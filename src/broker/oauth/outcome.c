@@ -6,6 +6,16 @@
 #include "base/log.h"
 #include "broker/oauth/policy.h"
 #include "broker/oauth/token_private.h"
+#include "broker/store/shared_text.h"
+
+void token_set_down_text(struct token *token, const char *text)
+{
+    const char *old = token->down_text;
+
+    token->down_text = text ? shared_text(text) : NULL;
+    if (old)
+        shared_text_drop(old);
+}
 
 void outcome_hold_down(struct account *account)
 {
@@ -19,8 +29,7 @@ void outcome_hold_down(struct account *account)
 static void set_down(struct token *token, enum account_state state, uint64_t delay_ms,
                      const char *text)
 {
-    free(token->down_text);
-    token->down_text = slice_dup(slice_of(text));
+    token_set_down_text(token, text);
     token->down_state = state;
     token->down_until_wall_ms = clock_wall_ms() + delay_ms;
     token->not_before = loop_now(token->tokens->loop) + delay_ms;

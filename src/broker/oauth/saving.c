@@ -57,18 +57,14 @@ static void take_result(struct saving *saving)
     struct token *token = &saving->account->token;
     struct account_record *record = saving->account->record;
     bool newer = token->unsaved && strcmp(token->unsaved, saving->token) != 0;
-    char *copy;
 
     if (saving->save.status == STORE_FAILED) {
         if (!token->unsaved)
             keep_unsaved(token, saving->token);
         return;
     }
-    if (saving->save.status == STORE_OK && (copy = slice_dup(slice_of(saving->token)))) {
-        secret_free(&record->refresh_token);
-        record->refresh_token = copy;
+    if (saving->save.status == STORE_OK && record_set_refresh_token(record, saving->token))
         saving->tokens->save_delay_ms = AGAIN_MS;
-    }
     if (!newer)
         forget_unsaved(token);
     if (saving->save.status == STORE_GONE && !newer) /* until a reload removes the account */
@@ -86,6 +82,22 @@ static void log_result(const struct saving *saving)
                   log_s("reason", save->why.text), log_b("lost", !saving->account));
 }
 
+static void take_saved(struct saving *saving)
+{
+    struct account *account = saving->account;
+    char *access = saving->access;
+
+    account->token.saving = NULL;
+    saving->access = NULL;
+    take_result(saving);
+    if (account->token.outdated && account->token.phase == TOKEN_SAVING) {
+        secret_free(&access);
+        token_restart(account);
+    } else if (access) {
+        token_publish(account, access, saving->life_ms, saving->came_ms);
+    }
+}
+
 static void on_saved(struct store_save *save)
 {
     struct saving *saving = container_of(save, struct saving, save);
@@ -96,16 +108,11 @@ static void on_saved(struct store_save *save)
     tokens->stats.saves++;
     tokens->stats.save_failures += save->status != STORE_OK;
     log_result(saving);
-    if (account) {
-        char *access = saving->access;
-
-        account->token.saving = NULL;
-        saving->access = NULL;
-        take_result(saving);
-        if (access)
-            token_publish(account, access, saving->life_ms, saving->came_ms);
-    }
-    if (save->status == STORE_CHANGED || save->status == STORE_GONE)
+    if (account)
+        take_saved(saving);
+    /* Stored for an account that is gone: the one with its id now has an older one. */
+    if (save->status == STORE_CHANGED || save->status == STORE_GONE ||
+        (save->status == STORE_OK && !account))
         tokens->store_changed(tokens);
     free_saving(saving);
 }

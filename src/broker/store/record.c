@@ -4,43 +4,177 @@
 
 #include "broker/store/checks.h"
 #include "broker/store/record_fields.h"
+#include "broker/store/shared_text.h"
 #include "broker/wipe.h"
-#include "ipc/ipc.h"
 
 #define AT(member) offsetof(struct account_record, member)
 
-/* Every text of a record: for freeing and comparing. */
+/* Every text of a record: for copying and comparing. */
 #define CREDENTIAL 1u
 #define IDENTITY 2u
+#define SHARED 4u /* many records have the same */
 static const struct {
     size_t offset;
     unsigned part;
 } texts[] = {
-    {AT(id), IDENTITY},
-    {AT(email), 0},
+    {AT(email), 0}, /* before those that may be equal to it */
     {AT(login), IDENTITY},
+    {AT(id), IDENTITY},
     {AT(sasl_user), IDENTITY},
-    {AT(provider), IDENTITY},
+    {AT(provider), IDENTITY | SHARED},
     {AT(vmta_name), 0},
     {AT(source_address), IDENTITY},
-    {AT(endpoint), IDENTITY},
-    {AT(host), IDENTITY},
-    {AT(token_url), CREDENTIAL | IDENTITY},
+    {AT(endpoint), IDENTITY | SHARED},
+    {AT(host), IDENTITY | SHARED},
+    {AT(token_url), CREDENTIAL | IDENTITY | SHARED},
     {AT(client_id), CREDENTIAL | IDENTITY},
     {AT(client_secret), CREDENTIAL | IDENTITY},
     {AT(refresh_token), CREDENTIAL | IDENTITY},
-    {AT(scope), CREDENTIAL | IDENTITY},
-    {AT(tenant), 0},
+    {AT(scope), CREDENTIAL | IDENTITY | SHARED},
+    {AT(tenant), SHARED},
     {AT(extra), CREDENTIAL | IDENTITY},
     {AT(password_hash), IDENTITY},
+    {AT(disabled_reason), SHARED},
 };
 
 #define TEXTS (sizeof(texts) / sizeof(texts[0]))
 
-static char **text_at(const struct account_record *record, size_t offset)
+static const char **text_at(struct account_record *record, size_t offset)
 {
-    return (char **)(void *)((char *)(uintptr_t)record + offset);
+    return (const char **)(void *)((char *)record + offset);
 }
+
+static const char *text_of(const struct account_record *record, size_t i)
+{
+    return *(const char *const *)(const void *)((const char *)record + texts[i].offset);
+}
+
+/* --- memory ------------------------------------------------------------------- */
+
+/* The e-mail or the login, when the text has the same content; TEXTS: neither. */
+static size_t twin_of(const struct account_record *record, size_t i)
+{
+    if (texts[i].part & CREDENTIAL) /* it may be overwritten */
+        return TEXTS;
+    for (size_t j = 0; j < 2 && j < i; j++) {
+        if (strcmp(text_of(record, j), text_of(record, i)) == 0)
+            return j;
+    }
+    return TEXTS;
+}
+
+/* Whether a text stands in the record's own block. */
+static bool has_place(const struct account_record *record, size_t i)
+{
+    return text_of(record, i)[0] && !(texts[i].part & SHARED) && twin_of(record, i) == TEXTS;
+}
+
+static size_t block_size(const struct account_record *draft)
+{
+    size_t size = sizeof(*draft);
+
+    for (size_t i = 0; i < TEXTS; i++) {
+        if (has_place(draft, i))
+            size += strlen(text_of(draft, i)) + 1;
+    }
+    return size;
+}
+
+static void clear_texts(struct account_record *record)
+{
+    for (size_t i = 0; i < TEXTS; i++)
+        *text_at(record, texts[i].offset) = "";
+}
+
+/* One text of the draft into the record, at `free_at` if it has a place there. NULL:
+ * memory is out. */
+static const char *settle_text(const struct account_record *draft,
+                               const struct account_record *record, size_t i, char **free_at)
+{
+    const char *text = text_of(draft, i);
+    size_t len = strlen(text) + 1;
+
+    if (!text[0])
+        return "";
+    if (texts[i].part & SHARED)
+        return shared_text(text);
+    if (!has_place(draft, i))
+        return text_of(record, twin_of(draft, i));
+    memcpy(*free_at, text, len);
+    *free_at += len;
+    return *free_at - len;
+}
+
+/* A copy that owns or shares all its texts. */
+static struct account_record *settle(const struct account_record *draft)
+{
+    size_t size = block_size(draft);
+    struct account_record *record = malloc(size);
+    char *free_at = (char *)(record + 1);
+
+    if (!record)
+        return NULL;
+    *record = *draft;
+    record->block = size;
+    clear_texts(record);
+    for (size_t i = 0; i < TEXTS; i++) {
+        const char *text = settle_text(draft, record, i, &free_at);
+
+        if (!text) {
+            record_free(record);
+            return NULL;
+        }
+        *text_at(record, texts[i].offset) = text;
+    }
+    return record;
+}
+
+static bool is_inside(const struct account_record *record, const char *text)
+{
+    return text >= (const char *)record && text < (const char *)record + record->block;
+}
+
+/* A token that did not fit into the old one's place is a block of its own. */
+static void drop_token(struct account_record *record)
+{
+    char *token = (char *)(uintptr_t)record->refresh_token;
+
+    if (token[0] && !is_inside(record, token))
+        secret_free(&token);
+}
+
+bool record_set_refresh_token(struct account_record *record, const char *token)
+{
+    char *old = (char *)(uintptr_t)record->refresh_token, *copy;
+    size_t len = strlen(token), old_len = strlen(old);
+
+    if (is_inside(record, old) && len <= old_len) {
+        memcpy(old, token, len);
+        explicit_bzero(old + len, old_len - len);
+        return true;
+    }
+    copy = slice_dup((struct slice){token, len});
+    if (!copy)
+        return false;
+    explicit_bzero(old, is_inside(record, old) ? old_len : 0);
+    drop_token(record);
+    record->refresh_token = copy;
+    return true;
+}
+
+void record_free(struct account_record *record)
+{
+    if (!record)
+        return;
+    drop_token(record);
+    for (size_t i = 0; i < TEXTS; i++) {
+        if (texts[i].part & SHARED)
+            shared_text_drop(text_of(record, i));
+    }
+    secret_free_len(record, record->block);
+}
+
+/* --- reading ------------------------------------------------------------------ */
 
 static void take_defaults(struct account_record *record, const struct conf *conf, const json_t *raw)
 {
@@ -68,13 +202,15 @@ static void take_defaults(struct account_record *record, const struct conf *conf
 }
 
 /* What the provider's row gives where the record says nothing. */
-static bool take_provider(struct account_record *record, const struct conf *conf,
-                          struct reason *why)
+static bool take_provider(struct record_draft *draft, const struct conf *conf, struct reason *why)
 {
+    struct account_record *record = &draft->record;
     const struct conf_provider *provider;
-    bool known, ok = true;
+    bool known;
 
-    ascii_lower_in_place(record->provider);
+    slice_copy(slice_of(record->provider), draft->provider, sizeof(draft->provider));
+    ascii_lower_in_place(draft->provider);
+    record->provider = draft->provider;
     provider = conf_provider(conf, slice_of(record->provider));
     known = strcmp(provider->name, record->provider) == 0;
     if (!known && !(record->endpoint[0] && record->token_url[0]))
@@ -84,26 +220,26 @@ static bool take_provider(struct account_record *record, const struct conf *conf
                           "\"oauth_token_url\"",
                           record->provider);
     if (known && !record->endpoint[0])
-        ok = record_set_text(&record->endpoint, slice_of(provider->smtp_endpoint), why);
-    if (ok && known && !record->token_url[0])
-        ok = record_set_text(&record->token_url, slice_of(provider->token_url), why);
-    if (ok && known && !record->scope[0])
-        ok = record_set_text(&record->scope, slice_of(provider->scope), why);
-    if (ok && !record->endpoint[0])
+        record->endpoint = provider->smtp_endpoint;
+    if (known && !record->token_url[0])
+        record->token_url = provider->token_url;
+    if (known && !record->scope[0])
+        record->scope = provider->scope;
+    if (!record->endpoint[0])
         return reason_set(why, "\"oauth_endpoint\" is missing, and provider \"%s\" has none",
                           record->provider);
-    if (ok && !record->token_url[0])
+    if (!record->token_url[0])
         return reason_set(why, "\"oauth_token_url\" is missing, and provider \"%s\" has none",
                           record->provider);
     if (provider->connection_ceiling && record->max_connections > provider->connection_ceiling)
         record->max_connections = provider->connection_ceiling;
-    return ok;
+    return true;
 }
 
 /* Microsoft's URL names the tenant in its first path segment. */
-static bool take_tenant(struct account_record *record, bool own_url, struct reason *why)
+static bool take_tenant(struct record_draft *draft, bool own_url, struct reason *why)
 {
-    char url[CONF_TEXT_MAX];
+    struct account_record *record = &draft->record;
     const char *common = strstr(record->token_url, "/common/");
     struct text text;
 
@@ -113,17 +249,17 @@ static bool take_tenant(struct account_record *record, bool own_url, struct reas
         return reason_set(why,
                           "\"tenant\" has no place in \"%s\"; give \"oauth_token_url\" instead",
                           record->token_url);
-    text_init(&text, url, sizeof(url));
+    text_init(&text, draft->token_url, sizeof(draft->token_url));
     text_add(&text, record->token_url, (size_t)(common - record->token_url) + 1);
     text_add_str(&text, record->tenant);
     text_add_str(&text, common + strlen("/common"));
-    if (text.cut)
-        return reason_set(why, "\"tenant\" makes the token URL too long");
-    return record_set_text(&record->token_url, (struct slice){url, text.len}, why);
+    record->token_url = draft->token_url;
+    return !text.cut || reason_set(why, "\"tenant\" makes the token URL too long");
 }
 
-static bool take_endpoint(struct account_record *record, struct reason *why)
+static bool take_endpoint(struct record_draft *draft, struct reason *why)
 {
+    struct account_record *record = &draft->record;
     const char *wants = check_endpoint(record->endpoint), *colon;
     struct slice host = {record->endpoint, 0};
     uint64_t port = 0;
@@ -139,34 +275,34 @@ static bool take_endpoint(struct account_record *record, struct reason *why)
         host = (struct slice){host.ptr + 1, host.len - 2};
     if (record->tls == CONF_UPSTREAM_BY_PORT)
         record->tls = port == 465 ? CONF_UPSTREAM_IMPLICIT : CONF_UPSTREAM_STARTTLS;
-    return record_set_text(&record->host, host, why);
+    record->host = draft->host;
+    return slice_copy(host, draft->host, sizeof(draft->host)) ||
+           reason_set(why, "\"oauth_endpoint\": the name of the host is too long");
 }
 
 /* AADSTS900144 when it is missing (PROVIDERS.md 3.2). */
-static bool take_scope(struct account_record *record, struct reason *why)
+static void take_scope(struct account_record *record)
 {
     static const struct slice microsoft = {"https://login.microsoftonline.", 30};
 
-    if (record->scope[0] || !slice_starts_nocase(slice_of(record->token_url), microsoft))
-        return true;
-    return record_set_text(&record->scope,
-                           SLICE("https://outlook.office.com/SMTP.Send offline_access"), why);
+    if (!record->scope[0] && slice_starts_nocase(slice_of(record->token_url), microsoft))
+        record->scope = "https://outlook.office.com/SMTP.Send offline_access";
 }
 
-static bool take_names(struct account_record *record, const json_t *object, struct reason *why)
+static bool take_names(struct record_draft *draft, const json_t *object, struct reason *why)
 {
-    char id[IPC_ID_MAX + 1];
+    struct account_record *record = &draft->record;
 
-    if (!record_set_text(&record->login, slice_of(record->email), why))
-        return false;
-    ascii_lower_in_place(record->login);
-    if (!record->sasl_user[0] && !record_set_text(&record->sasl_user, slice_of(record->email), why))
-        return false;
+    slice_copy(slice_of(record->email), draft->login, sizeof(draft->login));
+    ascii_lower_in_place(draft->login);
+    record->login = draft->login;
+    if (!record->sasl_user[0])
+        record->sasl_user = record->email;
     if (record->id[0])
         return true;
-    if (!record_id(object, id, sizeof(id)))
-        return reason_set(why, "\"account_id\" is missing, and the e-mail is too long to make one");
-    return record_set_text(&record->id, slice_of(id), why);
+    record->id = draft->id;
+    return record_id(object, draft->id, sizeof(draft->id)) ||
+           reason_set(why, "\"account_id\" is missing, and the e-mail is too long to make one");
 }
 
 /* The reference demands it; a client of a kind that has none says so. */
@@ -180,60 +316,46 @@ static bool check_gmail(const struct account_record *record, const json_t *objec
                            "has none");
 }
 
-static struct account_record *new_record(void)
+static bool read_draft(struct record_draft *draft, const json_t *object, const struct conf *conf,
+                       const char *where, struct problems *problems, struct reason *why)
 {
-    struct account_record *record = calloc(1, sizeof(*record));
-    bool ok = record != NULL;
+    struct account_record *record = &draft->record;
+    bool own_url;
 
-    for (size_t i = 0; ok && i < TEXTS; i++)
-        ok = record_set_text(text_at(record, texts[i].offset), SLICE(""), NULL);
-    if (!ok) {
-        record_free(record);
-        return NULL;
-    }
-    return record;
+    if (!json_is_object(object))
+        return reason_set(why, "it is not an object");
+    take_defaults(record, conf, object);
+    if (!record_read_fields(draft, object, where, problems, why) ||
+        !record_has_required(record, why))
+        return false;
+    own_url = record->token_url[0] != '\0';
+    if (!check_gmail(record, object, why) || !take_provider(draft, conf, why) ||
+        !take_tenant(draft, own_url, why) || !take_endpoint(draft, why))
+        return false;
+    take_scope(record);
+    return take_names(draft, object, why);
 }
 
 struct account_record *record_parse(const json_t *object, const struct conf *conf,
                                     const char *where, struct problems *problems,
                                     struct reason *why)
 {
-    struct account_record *record = new_record();
-    bool own_url;
+    struct account_record *record = NULL;
+    struct record_draft draft;
 
-    if (!record) {
-        reason_set(why, "out of memory");
-        return NULL;
+    draft.record = (struct account_record){.block = 0};
+    clear_texts(&draft.record);
+    form_init(&draft.extra);
+    if (read_draft(&draft, object, conf, where, problems, why)) {
+        record = settle(&draft.record);
+        if (!record)
+            reason_set(why, "out of memory");
     }
-    if (!json_is_object(object)) {
-        reason_set(why, "it is not an object");
-        goto fail;
-    }
-    take_defaults(record, conf, object);
-    if (!record_read_fields(record, object, where, problems, why) ||
-        !record_has_required(record, why))
-        goto fail;
-    own_url = record->token_url[0] != '\0';
-    if (!check_gmail(record, object, why) || !take_provider(record, conf, why) ||
-        !take_tenant(record, own_url, why) || !take_endpoint(record, why) ||
-        !take_scope(record, why) || !take_names(record, object, why))
-        goto fail;
+    form_clear(&draft.extra);
     return record;
-fail:
-    record_free(record);
-    return NULL;
 }
 
-void record_free(struct account_record *record)
-{
-    if (!record)
-        return;
-    for (size_t i = 0; i < TEXTS; i++)
-        secret_free(text_at(record, texts[i].offset));
-    free(record);
-}
-
-static const char *text_of(const json_t *object, const char *key)
+static const char *value_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
 
@@ -242,14 +364,14 @@ static const char *text_of(const json_t *object, const char *key)
 
 const char *record_email(const json_t *object)
 {
-    const char *email = text_of(object, "email");
+    const char *email = value_of(object, "email");
 
     return email[0] && strlen(email) <= 254 && !check_email(email) ? email : "?";
 }
 
 bool record_id(const json_t *object, char *out, size_t cap)
 {
-    const char *id = text_of(object, "account_id"), *email = text_of(object, "email");
+    const char *id = value_of(object, "account_id"), *email = value_of(object, "email");
     struct text text;
 
     text_init(&text, out, cap);
@@ -257,7 +379,7 @@ bool record_id(const json_t *object, char *out, size_t cap)
         text_add_str(&text, id);
         return !text.cut;
     }
-    text_add_str(&text, text_of(object, "provider"));
+    text_add_str(&text, value_of(object, "provider"));
     text_add_char(&text, '_');
     ascii_lower_in_place(out);
     for (const char *c = email; *c; c++)
@@ -267,7 +389,7 @@ bool record_id(const json_t *object, char *out, size_t cap)
 
 bool record_login(const json_t *object, char *out, size_t cap)
 {
-    bool whole = slice_copy(slice_of(text_of(object, "email")), out, cap);
+    bool whole = slice_copy(slice_of(value_of(object, "email")), out, cap);
 
     ascii_lower_in_place(out);
     return whole && out[0];
@@ -292,9 +414,11 @@ static bool same_texts(const struct account_record *a, const struct account_reco
                        unsigned part)
 {
     for (size_t i = 0; i < TEXTS; i++) {
+        const char *left = text_of(a, i), *right = text_of(b, i);
+
         if (part && !(texts[i].part & part))
             continue;
-        if (strcmp(*text_at(a, texts[i].offset), *text_at(b, texts[i].offset)) != 0)
+        if (left != right && strcmp(left, right) != 0)
             return false;
     }
     return true;

@@ -1,9 +1,10 @@
 /* One account as the operator wrote it, checked, with the provider's defaults
  * filled in: what a row of accounts.json becomes.
  *
- * A record owns its texts; none is NULL, an absent one is "". It holds the
- * refresh token and the client secret, so it never leaves the broker, and is
- * wiped when freed.
+ * No text is NULL, an absent one is "". A record holds the refresh token and the
+ * client secret, so it never leaves the broker, and is wiped when freed. There may
+ * be 100,000 of them: a record is one block of memory, and what many have in
+ * common they share.
  */
 #pragma once
 
@@ -13,21 +14,23 @@
 #include "conf/conf.h"
 
 struct account_record {
-    char *id;
-    char *email; /* as written */
-    char *login; /* lower case: what clients say */
-    char *sasl_user;
-    char *provider; /* lower case */
-    char *vmta_name;
-    char *source_address; /* "" the system's choice */
-    char *endpoint;       /* host:port of the SMTP server */
-    char *host;           /* of it */
-    char *token_url;
-    char *client_id, *client_secret, *refresh_token;
-    char *scope;
-    char *tenant;
-    char *extra; /* further form fields, encoded: "a=b&c=d" */
-    char *password_hash;
+    const char *id;
+    const char *email; /* as written */
+    const char *login; /* lower case: what clients say */
+    const char *sasl_user;
+    const char *provider; /* lower case */
+    const char *vmta_name;
+    const char *source_address; /* "" the system's choice */
+    const char *endpoint;       /* host:port of the SMTP server */
+    const char *host;           /* of it */
+    const char *token_url;
+    const char *client_id, *client_secret, *refresh_token;
+    const char *scope;
+    const char *tenant;
+    const char *extra; /* further form fields, encoded: "a=b&c=d" */
+    const char *password_hash;
+    const char *disabled_reason; /* for clients and people */
+    size_t block; /* octets of this record and the texts behind it */
     uint32_t port;
     uint32_t tls;       /* enum conf_upstream_tls */
     uint32_t mechanism; /* enum conf_mechanism */
@@ -49,6 +52,8 @@ struct account_record *record_parse(const json_t *object, const struct conf *con
                                     const char *where, struct problems *problems,
                                     struct reason *why);
 void record_free(struct account_record *record);
+/* The provider has replaced it. False: memory is out, and the old one stays. */
+bool record_set_refresh_token(struct account_record *record, const char *token);
 
 /* The id that the record has or gets by default: what names it in the store.
  * False when there is none or it does not fit. */

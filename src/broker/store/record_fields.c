@@ -104,6 +104,7 @@ static const struct field fields[] = {
     {"tenant", TEXT, AT(tenant), 0, check_tenant},
     {"extra", FORM, AT(extra), SECRET},
     {"disabled", FLAG, AT(disabled)},
+    {"disabled_reason", TEXT, AT(disabled_reason), 0, check_reason},
     {"max_concurrent_messages", COUNT, AT(max_concurrent), .min = 1, .max = 10000},
     {"max_messages_per_hour", LIMIT, AT(limits.messages_per_hour)},
     {"connection_settings", GROUP, .group = pool_fields},
@@ -117,13 +118,6 @@ static const struct field fields[] = {
     END_OF_FIELDS};
 
 #define KEYS_MAX (sizeof(fields) / sizeof(fields[0]))
-
-bool record_set_text(char **at, struct slice text, struct reason *why)
-{
-    secret_free(at);
-    *at = slice_dup(text);
-    return *at || reason_set(why, "out of memory");
-}
 
 /* A value as messages show it: short, and on one line. */
 static void show(const struct field *field, const json_t *value, char *out, size_t cap)
@@ -173,7 +167,8 @@ static bool read_text(const struct field *field, const json_t *value, void *at, 
         return bad(field, value, wants, why);
     if (field->flags & REQUIRED && !text.len)
         return reason_set(why, "\"%s\" is empty", field->key);
-    return record_set_text(at, text, why);
+    *(const char **)at = text.ptr;
+    return true;
 }
 
 static bool read_choice(const struct field *field, const json_t *value, void *at,
@@ -224,32 +219,28 @@ static bool read_number(const struct field *field, const json_t *value, void *at
     return true;
 }
 
-static bool read_form(const struct field *field, const json_t *value, void *at, struct reason *why)
+static bool read_form(const struct field *field, const json_t *value, struct form *form, void *at,
+                      struct reason *why)
 {
-    struct form form;
     const char *key;
     json_t *item;
-    bool ok = false;
 
     if (!json_is_object(value))
         return bad(field, value, "an object of form fields", why);
-    form_init(&form);
     json_object_foreach((json_t *)(uintptr_t)value, key, item)
     {
-        if (!json_is_string(item)) {
-            reason_set(why, "\"extra\": the value of \"%.60s\" must be a text in quotes", key);
-            goto out;
-        }
-        form_add(&form, key, (struct slice){json_string_value(item), json_string_length(item)});
+        if (!json_is_string(item))
+            return reason_set(why, "\"extra\": the value of \"%.60s\" must be a text in quotes",
+                              key);
+        form_add(form, key, (struct slice){json_string_value(item), json_string_length(item)});
     }
-    ok = !form.failed && record_set_text(at, (struct slice){form.at, form.len}, why);
-out:
-    form_clear(&form);
-    return ok;
+    if (form->len)
+        *(const char **)at = form->at;
+    return !form->failed || reason_set(why, "out of memory");
 }
 
 struct reading {
-    struct account_record *record;
+    struct record_draft *draft;
     const char *where;
     struct problems *problems;
     struct reason *why;
@@ -259,7 +250,7 @@ static bool read_fields(struct reading *reading, const struct field *table, cons
 
 static bool read_value(struct reading *reading, const struct field *field, const json_t *value)
 {
-    void *at = (char *)reading->record + field->offset;
+    void *at = (char *)&reading->draft->record + field->offset;
 
     switch (field->kind) {
     case TEXT:
@@ -273,7 +264,7 @@ static bool read_value(struct reading *reading, const struct field *field, const
     case NUMBER:
         return read_number(field, value, at, reading->why);
     case FORM:
-        return read_form(field, value, at, reading->why);
+        return read_form(field, value, &reading->draft->extra, at, reading->why);
     case FLAG:
         if (!json_is_boolean(value))
             return bad(field, value, "true or false", reading->why);
@@ -355,10 +346,10 @@ bool record_has_required(const struct account_record *record, struct reason *why
     return true;
 }
 
-bool record_read_fields(struct account_record *record, const json_t *object, const char *where,
+bool record_read_fields(struct record_draft *draft, const json_t *object, const char *where,
                         struct problems *problems, struct reason *why)
 {
-    struct reading reading = {record, where, problems, why};
+    struct reading reading = {draft, where, problems, why};
 
     return read_fields(&reading, fields, object);
 }

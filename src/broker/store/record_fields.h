@@ -2,13 +2,25 @@
  * who makes records. */
 #pragma once
 
+#include "broker/form.h"
 #include "broker/store/record.h"
+#include "ipc/ipc.h"
 
-/* Reads what the object has into the record; the rest stays as it is. */
-bool record_read_fields(struct account_record *record, const json_t *object, const char *where,
+/* A record that is being read. Its texts are the object's, the configuration's, or
+ * the ones below. */
+struct record_draft {
+    struct account_record record;
+    char id[IPC_ID_MAX + 1];
+    char login[IPC_ID_MAX + 1];
+    char provider[CONF_NAME_MAX];
+    char host[256];
+    char token_url[CONF_TEXT_MAX];
+    struct form extra;
+};
+
+/* Reads what the object has into the draft; the rest stays as it is. */
+bool record_read_fields(struct record_draft *draft, const json_t *object, const char *where,
                         struct problems *problems, struct reason *why);
 /* Whether a record may have the key. */
 bool record_knows(const char *key);
 bool record_has_required(const struct account_record *record, struct reason *why);
-/* Replaces a text. */
-bool record_set_text(char **at, struct slice text, struct reason *why);
