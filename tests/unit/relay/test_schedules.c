@@ -606,7 +606,7 @@ static void step(void)
         remove_or_add();
     else if (dice == 316 && !fake_random(5))
         hold();
-    else if (dice == 317 && !fake_random(20))
+    else if (dice == 317 && !fake_random(2))
         die();
     else if (dice < 325)
         give_token((unsigned)fake_random(ACCOUNTS));
