@@ -241,9 +241,11 @@ static bool may_write(const struct intake *intake)
 /* Those that are ready go in one transaction. */
 static void write_checked(struct intake *intake)
 {
-    size_t count = intake->checked.count < WRITE_MAX ? intake->checked.count : WRITE_MAX, i = 0;
+    size_t count = intake->checked.count, i = 0;
     struct list_node *node;
 
+    if (count > WRITE_MAX && !intake->broker->store->ops->whole)
+        count = WRITE_MAX;
     intake->write.edits = calloc(count, sizeof(struct store_edit));
     while (count-- && (node = list_pop_head(&intake->checked))) {
         struct intake_item *item = container_of(node, struct intake_item, node);

@@ -6,8 +6,8 @@
 #include "broker/broker.h"
 #include "broker/wipe.h"
 
-/* The file back end writes the whole file for each. */
 #define STEP 5000
+#define STEP_WHOLE 50000
 
 struct removal *removal_new(struct broker *broker, size_t count)
 {
@@ -79,7 +79,8 @@ static void on_written(struct store_write *write)
 
 static void step(struct removal *removal)
 {
-    size_t left = removal->count - removal->next, count = left < STEP ? left : STEP;
+    size_t most = removal->broker->store->ops->whole ? STEP_WHOLE : STEP;
+    size_t left = removal->count - removal->next, count = left < most ? left : most;
     struct change *change = change_new(removal->broker, count);
 
     if (!change) {
