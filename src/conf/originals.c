@@ -46,7 +46,8 @@ const struct original_key original_keys[] = {
     {"global.backpressure_queue_size", NULL, "limits.memory bounds what clients may send ahead"},
     {"global.oauth2_timeout", NULL, "set oauth.timeout"},
     {"powermta_relay", NULL, "it was for another program; bearerd relays by itself"},
-    {"accounts", NULL, "accounts are in a place of their own, which --accounts or store.location names"},
+    {"accounts", NULL,
+     "accounts are in a place of their own, which --accounts or store.location names"},
 };
 
 const struct original_key original_provider_keys[] = {
