@@ -62,9 +62,9 @@ static struct conf_app *insert(struct conf *conf, const char *name)
 
     if (!apps)
         return NULL;
-    while (at < conf->app_count && strcasecmp(conf->apps[at].name, name) < 0)
-        at++;
-    if (conf->app_count) {
+    if (conf->apps) {
+        while (at < conf->app_count && strcasecmp(conf->apps[at].name, name) < 0)
+            at++;
         memcpy(apps, conf->apps, at * sizeof(*apps));
         memcpy(apps + at + 1, conf->apps + at, (conf->app_count - at) * sizeof(*apps));
     }

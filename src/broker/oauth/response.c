@@ -59,9 +59,11 @@ static const struct rule rules[] = {
      .class_ = OAUTH_TRANSIENT,
      .clock = true},
     /* The application: all accounts of the client suffer. */
-    {.error = "invalid_grant", .body = "Invalid JWT", .class_ = OAUTH_APP},       /* signature... */
-    {.error = "invalid_grant", .body = "Invalid grant: account not found", .class_ = OAUTH_APP}, /* its own */
-    {.aadsts = 7000215, .class_ = OAUTH_APP},                                     /* wrong secret */
+    {.error = "invalid_grant", .body = "Invalid JWT", .class_ = OAUTH_APP}, /* signature... */
+    {.error = "invalid_grant",
+     .body = "Invalid grant: account not found",
+     .class_ = OAUTH_APP},                    /* its own */
+    {.aadsts = 7000215, .class_ = OAUTH_APP}, /* wrong secret */
     {.aadsts = 7000222, .class_ = OAUTH_APP}, /* expired secret */
     {.aadsts = 7000218, .class_ = OAUTH_APP}, /* secret missing */
     {.aadsts = 700025, .class_ = OAUTH_APP},  /* secret sent by a public client */
