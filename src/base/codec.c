@@ -78,6 +78,21 @@ ptrdiff_t base64_decode(struct slice text, void *out, size_t cap)
     return (ptrdiff_t)len;
 }
 
+size_t base64url_encode(const void *bytes, size_t len, char *out)
+{
+    size_t written = base64_encode(bytes, len, out);
+
+    while (written && out[written - 1] == '=')
+        out[--written] = '\0';
+    for (size_t i = 0; i < written; i++) {
+        if (out[i] == '+')
+            out[i] = '-';
+        else if (out[i] == '/')
+            out[i] = '_';
+    }
+    return written;
+}
+
 void hex_encode(const void *bytes, size_t len, char *out)
 {
     static const char digits[] = "0123456789abcdef";

@@ -18,5 +18,11 @@ size_t base64_encode(const void *bytes, size_t len, char *out);
  * is not base64 or does not fit. No terminator is written. */
 ptrdiff_t base64_decode(struct slice text, void *out, size_t cap);
 
+/* Octets that base64url (RFC 4648 section 5, without padding) of `len` octets takes. */
+#define BASE64URL_LEN(len) (((len)*4 + 2) / 3)
+/* Writes BASE64URL_LEN(len) octets and a NUL; `out` must hold BASE64_LEN(len) + 1.
+ * Returns the length without the NUL. */
+size_t base64url_encode(const void *bytes, size_t len, char *out);
+
 /* 2*len digits and a NUL. */
 void hex_encode(const void *bytes, size_t len, char *out);

@@ -398,7 +398,7 @@ static bool build(struct broker *broker, struct reason *why)
     broker->resolver = broker->verify_http ? resolver_new(&broker->loop, why) : NULL;
     if (!broker->resolver)
         return false;
-    broker->verifier = verifier_new(&broker->loop, broker->verify_http);
+    broker->verifier = verifier_new(&broker->loop, broker->verify_http, &broker->tokens.clocks);
     if (!broker->verifier)
         return reason_set(why, "out of memory");
     broker->passwords = passwords_new(&broker->loop);
@@ -413,6 +413,7 @@ static bool build(struct broker *broker, struct reason *why)
     broker->registry.ledgers = &broker->ledgers;
     broker->registry.tokens = &broker->tokens;
     open_ledgers(broker);
+    secret_expiry_init(&broker->secret_expiry, &broker->loop, &broker->registry);
     broker->view = relay_view_new(&broker->registry);
     if (!broker->view)
         return reason_set(why, "out of memory");
@@ -442,9 +443,11 @@ static void take_down(struct broker *broker)
     relay_view_free(broker->view);
     broker->view = NULL;
     address_watch_close(broker->address_watch);
+    secret_expiry_clear(&broker->secret_expiry);
     registry_clear(&broker->registry);
     ledgers_close(&broker->ledgers, broker->told_all, clock_wall_ms());
     verifier_free(broker->verifier);
+    tokens_clear(&broker->tokens);
     http_free(broker->verify_http);
     http_free(broker->http);
     resolver_free(broker->resolver);

@@ -18,6 +18,7 @@
 #include "broker/relay_process.h"
 #include "broker/relay_view.h"
 #include "broker/resolver.h"
+#include "broker/secret_expiry.h"
 #include "broker/setup.h"
 
 #define BROKER_SIGNALS 3
@@ -53,6 +54,7 @@ struct broker {
     struct tokens tokens;
     struct registry registry;
     struct ledgers ledgers;
+    struct secret_expiry secret_expiry;
     struct address_watch *address_watch; /* NULL: the kernel does not tell */
     struct resolver *resolver;
     struct passwords *passwords;

@@ -121,6 +121,7 @@ static void on_loaded(struct store_load *load)
     use_next_setup(broker);
     log_problems(&load->set->problems);
     registry_apply(&broker->registry, load->set, &changes);
+    secret_expiry_soon(&broker->secret_expiry);
     log_event(LOG_INFO, first ? "accounts_loaded" : "reloaded",
               log_u("accounts", registry_count(&broker->registry)), log_u("added", changes.added),
               log_u("changed", changes.changed), log_u("removed", changes.removed),

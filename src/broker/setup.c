@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "broker/apps.h"
 #include "broker/store/file_io.h"
 #include "broker/wipe.h"
 #include "conf/options.h"
@@ -93,7 +94,8 @@ static bool load_conf(struct setup *setup, const struct cli *cli, struct conf_no
         setup->config_path[0] ? conf_load(setup->config_path, notes, why) : conf_default();
     if (!setup->conf)
         return setup->config_path[0] ? false : reason_set(why, "out of memory");
-    if (!cli_apply(cli, setup->conf, why) || !conf_check(setup->conf, notes, why))
+    if (!cli_apply(cli, setup->conf, why) || !conf_check(setup->conf, notes, why) ||
+        !apps_prepare(setup->conf, why))
         return false;
     setup->conf->workers = worker_count(setup->conf);
     return true;

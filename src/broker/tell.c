@@ -113,7 +113,7 @@ void tell_token(const struct account *account)
                                          .token = slice_of(account->token.value),
                                          .generation = account->generation,
                                          .serial = account->token.serial,
-                                         .expires_wall_ms = account->token.expires_wall_ms};
+                                         .expires_wall_ms = token_expires_wall_ms(account)};
     relay_link_send(account->registry->link, &message);
 }
 

@@ -118,7 +118,8 @@ static void note_open_listeners(const struct conf *conf, struct conf_notes *note
 
 bool conf_check(const struct conf *conf, struct conf_notes *notes, struct reason *why)
 {
-    if (!check_files(conf, why) || !check_listeners(conf, why) || !check_admin(conf, why))
+    if (!check_files(conf, why) || !check_listeners(conf, why) || !check_admin(conf, why) ||
+        !apps_check(conf, why))
         return false;
     note_waits(conf, notes);
     note_memory(conf, notes);

@@ -22,6 +22,8 @@ struct conf *conf_default(void)
 
 void conf_free(struct conf *conf)
 {
+    if (conf)
+        apps_clear(conf);
     free(conf);
 }
 
@@ -58,6 +60,10 @@ struct conf_origin *option_origin(const struct option_target *target)
     if (target->row >= option_rows && target->row < option_rows + option_row_count) {
         index = (size_t)(target->row - option_rows);
         return &((struct conf *)target->base)->origins[index];
+    }
+    if (target->row >= app_rows && target->row < app_rows + app_row_count) {
+        index = (size_t)(target->row - app_rows);
+        return &((struct conf_app *)target->base)->origins[index];
     }
     index = (size_t)(target->row - provider_rows);
     return &((struct conf_provider *)target->base)->origins[index];
@@ -215,12 +221,32 @@ static void tell_rows(const char *prefix, const struct option_row *rows, size_t 
     char memory[2][VALUE_MAX], name[OPTION_NAME_MAX];
 
     for (size_t i = 0; i < count; i++) {
+        const char *value = value_text(&rows[i], base, memory[0]).at;
+
         snprintf(name, sizeof(name), "%s%s", prefix, rows[i].name);
-        each(&(struct conf_value_info){name, value_text(&rows[i], base, memory[0]).at,
+        each(&(struct conf_value_info){name, rows[i].secret && *value ? "(set)" : value,
                                        value_text(&rows[i], defaults, memory[1]).at, origins[i],
                                        !rows[i].restart},
              arg);
+        explicit_bzero(memory[0], rows[i].secret ? sizeof(memory[0]) : 0);
     }
+}
+
+static bool tell_apps(const struct conf *conf,
+                      void (*each)(const struct conf_value_info *info, void *arg), void *arg)
+{
+    struct conf *none = conf_default();
+    const struct conf_app *defaults = none ? app_make(none, "default", NULL) : NULL;
+
+    for (size_t i = 0; defaults && i < conf->app_count; i++) {
+        char prefix[CONF_NAME_MAX + 16];
+
+        snprintf(prefix, sizeof(prefix), "apps.%s.", conf->apps[i].name);
+        tell_rows(prefix, app_rows, app_row_count, &conf->apps[i], defaults, conf->apps[i].origins,
+                  each, arg);
+    }
+    conf_free(none);
+    return defaults != NULL;
 }
 
 bool conf_values(const struct conf *conf,
@@ -240,7 +266,7 @@ bool conf_values(const struct conf *conf,
                   conf_provider(defaults, slice_of(provider->name)), provider->origins, each, arg);
     }
     conf_free(defaults);
-    return true;
+    return tell_apps(conf, each, arg);
 }
 
 static void list_row(const struct option_row *row, const char *name, const char *fallback,
@@ -290,6 +316,12 @@ size_t conf_options(void (*each)(const struct conf_option_info *info, void *arg)
         list_row(&option_rows[i], option_rows[i].name, option_rows[i].fallback, each, arg);
     for (size_t i = 0; i < provider_row_count; i++)
         list_provider_row(conf, &provider_rows[i], each, arg);
+    for (size_t i = 0; i < app_row_count; i++) {
+        char name[OPTION_NAME_MAX];
+
+        snprintf(name, sizeof(name), "apps.NAME.%s", app_rows[i].name);
+        list_row(&app_rows[i], name, app_rows[i].fallback, each, arg);
+    }
     conf_free(conf);
-    return option_row_count + provider_row_count;
+    return option_row_count + provider_row_count + app_row_count;
 }

@@ -17,15 +17,23 @@
 
 #define CONF_LISTENERS_MAX 16
 #define CONF_TRUSTED_MAX 64
-#define CONF_PROVIDERS_MAX 32
+#define CONF_PROVIDERS_MAX 40
+#define CONF_APPS_MAX 1000
 #define CONF_NAME_MAX 64   /* provider names, host names of options */
 #define CONF_TEXT_MAX 1024 /* paths and URLs */
-#define CONF_ROWS_MAX 96   /* options of the whole, and of a provider */
+#define CONF_ROWS_MAX 96   /* options of the whole, of a provider, of an application */
 
 enum conf_tls { CONF_TLS_NONE, CONF_TLS_STARTTLS, CONF_TLS_IMPLICIT };
 enum conf_upstream_tls { CONF_UPSTREAM_BY_PORT, CONF_UPSTREAM_STARTTLS, CONF_UPSTREAM_IMPLICIT };
 enum conf_bare_newlines { CONF_NEWLINES_REJECT, CONF_NEWLINES_NORMALIZE };
 enum conf_auto { CONF_AUTO, CONF_ON, CONF_OFF };
+enum conf_grant {
+    CONF_GRANT_AUTO,
+    CONF_GRANT_REFRESH_TOKEN,
+    CONF_GRANT_CLIENT_CREDENTIALS,
+    CONF_GRANT_SERVICE_ACCOUNT
+};
+enum conf_assertion { CONF_ASSERTION_PS256, CONF_ASSERTION_RS256 };
 enum conf_mechanism { CONF_MECH_AUTO, CONF_MECH_XOAUTH2, CONF_MECH_OAUTHBEARER };
 
 /* Where a value comes from. A provider's value may be inherited, and has the origin
@@ -63,6 +71,11 @@ struct conf_provider {
     char token_url[CONF_TEXT_MAX];
     char smtp_endpoint[CONF_TEXT_MAX]; /* host:port */
     char scope[CONF_TEXT_MAX];         /* sent with refresh; "" none */
+    char app_scope[CONF_TEXT_MAX];     /* sent with grants that have no user; "" as scope */
+    /* For who signs somebody in: bearerctl login. */
+    char authorize_url[CONF_TEXT_MAX], device_url[CONF_TEXT_MAX];
+    char authorize_scope[CONF_TEXT_MAX]; /* "" as scope */
+    char domains[CONF_TEXT_MAX];         /* of its mailboxes: "gmail.com, googlemail.com" */
     enum conf_upstream_tls tls;
     enum conf_mechanism mechanism;
     enum conf_auto bdat; /* auto: where CHUNKING is offered and not demoted */
@@ -78,6 +91,31 @@ struct conf_provider {
     uint32_t retry_max_attempts;
     double retry_backoff;
     struct conf_origin origins[CONF_ROWS_MAX]; /* by row of the table */
+};
+
+/* An application that is registered with a provider, for all the accounts whose
+ * records name it. Only the broker has these. */
+struct conf_app {
+    char name[CONF_NAME_MAX]; /* lower case */
+    char provider[CONF_NAME_MAX];
+    enum conf_grant grant;
+    char client_id[256];
+    char client_secret[CONF_TEXT_MAX], client_secret_file[CONF_TEXT_MAX];
+    char certificate[CONF_TEXT_MAX], key[CONF_TEXT_MAX]; /* paths */
+    enum conf_assertion assertion;
+    char service_account[CONF_TEXT_MAX]; /* a path */
+    char tenant[256];
+    char scope[CONF_TEXT_MAX];
+    char token_url[CONF_TEXT_MAX];
+    char extra[CONF_TEXT_MAX];                 /* further form fields, encoded: "a=b&c=d" */
+    char secret_expires[16];                   /* "2026-12-31"; "" not known */
+    struct conf_app_files *files;              /* what the files hold, once they were read; owned */
+    struct conf_origin origins[CONF_ROWS_MAX]; /* by row of the table */
+};
+
+/* Wiped when freed. NULL: it names none. */
+struct conf_app_files {
+    char *client_secret, *certificate, *key, *service_account;
 };
 
 struct conf {
@@ -151,6 +189,9 @@ struct conf {
     /* providers, sorted by name; "gmail", "outlook" and "default" always exist */
     struct conf_provider providers[CONF_PROVIDERS_MAX];
     size_t provider_count;
+    /* applications, sorted by name */
+    struct conf_app *apps;
+    size_t app_count;
     struct conf_origin origins[CONF_ROWS_MAX]; /* by row of the table; not for the relay */
 };
 
@@ -188,7 +229,8 @@ bool conf_check(const struct conf *conf, struct conf_notes *notes, struct reason
 bool conf_admin_is_local(const struct conf *conf);
 bool conf_admin_has_tls(const struct conf *conf);
 
-/* All options as text for the relay, and back. Returns malloc'd text. */
+/* All options but those of applications, which hold secrets, as text for the relay, and
+ * back. Returns malloc'd text. */
 char *conf_write(const struct conf *conf, size_t *len);
 struct conf *conf_read(struct slice text, struct reason *why);
 
@@ -199,6 +241,15 @@ const char *conf_needs_restart(const struct conf *from, const struct conf *to);
 /* Never NULL: an unknown name gets "default". */
 const struct conf_provider *conf_provider(const struct conf *conf, struct slice name);
 
+/* The provider whose mailboxes are in this domain, or NULL. */
+const struct conf_provider *conf_provider_of_domain(const struct conf *conf, struct slice domain);
+
+/* An application by its name in any case, or NULL. */
+const struct conf_app *conf_app(const struct conf *conf, const char *name);
+/* Reads the files that applications name. A file that is missing, empty or too large
+ * makes the configuration unusable: no secret is ever guessed. */
+bool conf_read_app_files(struct conf *conf, struct reason *why);
+
 /* The connections that the server at host:port allows a mailbox, whatever its
  * provider is called here; 0: none known. */
 uint32_t conf_endpoint_ceiling(struct slice endpoint);
@@ -206,7 +257,8 @@ uint32_t conf_endpoint_ceiling(struct slice endpoint);
 /* Of a provider that we bring along, whatever the configuration says; else "". */
 const char *conf_builtin_token_url(const char *provider);
 
-/* Calls once per option, those of each provider too, with the value that it has. */
+/* Calls once per option, those of each provider and application too, with the value that
+ * it has; of a secret, with "(set)". */
 struct conf_value_info {
     const char *name, *value, *default_text;
     struct conf_origin origin;

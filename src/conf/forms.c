@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 
+#include "base/date.h"
+
 /* No controls anywhere: the text form for the relay is one line per option. */
 static bool is_printable(const char *value)
 {
@@ -143,6 +145,40 @@ static bool is_socket(const char *value)
            strcmp(value, "none") == 0;
 }
 
+bool form_is_domain(const char *value)
+{
+    return is_host_name(slice_of(value)) && strchr(value, '.') && value[strlen(value) - 1] != '.';
+}
+
+static bool is_tenant(const char *value)
+{
+    return is_host_name(slice_of(value));
+}
+
+/* Visible ASCII: what goes into forms and headers as it is. */
+static bool is_visible(const char *value)
+{
+    for (; *value; value++) {
+        if ((unsigned char)*value <= 32 || (unsigned char)*value >= 127)
+            return false;
+    }
+    return true;
+}
+
+/* application/x-www-form-urlencoded. */
+static bool is_pairs(const char *value)
+{
+    return is_visible(value) && !strpbrk(value, "\"#<>\\^`{|}?/") && value[0] != '&' &&
+           strchr(value, '=') && !strstr(value, "&&");
+}
+
+static bool is_day(const char *value)
+{
+    uint64_t ms;
+
+    return date_parse_day(value, &ms);
+}
+
 const struct option_form form_any = {"text without control characters", is_printable};
 const struct option_form form_path = {"a path", is_printable};
 const struct option_form form_url = {"an https:// URL", is_url};
@@ -150,3 +186,8 @@ const struct option_form form_endpoint = {"host:port", is_endpoint};
 const struct option_form form_host = {"a host name", is_host};
 const struct option_form form_admin = {"an IP address, localhost or unix:/path", is_admin};
 const struct option_form form_socket = {"auto, none or a path that begins with /", is_socket};
+const struct option_form form_provider = {"a provider's name", form_is_provider_name};
+const struct option_form form_tenant = {"a tenant's id or domain", is_tenant};
+const struct option_form form_secret = {"visible ASCII characters without spaces", is_visible};
+const struct option_form form_pairs = {"form fields, as a mapping or as a=b&c=d", is_pairs};
+const struct option_form form_day = {"a day such as 2026-12-31", is_day};

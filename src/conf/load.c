@@ -1,7 +1,7 @@
 /* Reading a configuration file: from the tree of its keys to the struct.
  *
- * Order matters in one place: providers come last, "default" first among them,
- * so that a provider inherits what the file says and its own values win.
+ * Order matters in one place: providers come behind the rest, "default" first among
+ * them, so that a provider inherits what the file says and its own values win.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,11 +24,12 @@ struct hit {
     bool in_provider;
 };
 
-/* One mapping of options being read: the file itself or a provider's part. */
+/* One mapping of options being read: the file itself, a provider's part or an
+ * application's. */
 struct level {
     const struct option_scope *scope;
     void *base;                      /* what the options are set in */
-    const char *prefix;              /* in messages: "" or "providers.NAME." */
+    const char *prefix;              /* in messages: "", "providers.NAME." or "apps.NAME." */
     unsigned lines[OPTION_ROWS_MAX]; /* where each option was set, by row */
 };
 
@@ -37,7 +38,7 @@ struct loader {
     const char *name;
     struct conf_notes *notes;
     struct reason *why;
-    const struct node *providers;
+    const struct node *providers, *apps;
     struct hit hits[HITS_MAX];
     size_t hit_count;
 };
@@ -64,6 +65,13 @@ static const char *shown(const struct node *node)
     return node->kind == NODE_SCALAR ? node->value : node->kind == NODE_MAP ? "{...}" : "[...]";
 }
 
+/* Among an application's values are secrets, and a key with a misspelt name may be of
+ * one. */
+static const char *shown_at(const struct level *level, const struct node *node)
+{
+    return level->scope == &scope_app ? "(not shown)" : shown(node);
+}
+
 static bool refuse_unknown(struct loader *loader, const struct level *level,
                            const struct node *node, const char *path)
 {
@@ -73,9 +81,9 @@ static bool refuse_unknown(struct loader *loader, const struct level *level,
         return refuse(loader, node->line,
                       "unknown key \"%s%.64s\" (value \"%.40s\"); did you mean "
                       "\"%s%s\"?",
-                      level->prefix, path, shown(node), level->prefix, nearest);
+                      level->prefix, path, shown_at(level, node), level->prefix, nearest);
     return refuse(loader, node->line, "unknown key \"%s%.64s\" (value \"%.40s\")", level->prefix,
-                  path, shown(node));
+                  path, shown_at(level, node));
 }
 
 static bool refuse_kind(struct loader *loader, const struct level *level, const struct node *node,
@@ -169,7 +177,8 @@ static bool listener_text(struct loader *loader, const struct node *node, struct
     return true;
 }
 
-static bool read_item(struct loader *loader, const struct option_row *row, const struct node *node)
+static bool read_item(struct loader *loader, const struct level *level,
+                      const struct option_row *row, const struct node *node)
 {
     char memory[2 * CONF_TEXT_MAX];
     struct reason detail;
@@ -182,20 +191,51 @@ static bool read_item(struct loader *loader, const struct option_row *row, const
     } else if (node->kind == NODE_SCALAR) {
         text_add_str(&item, node->value);
     } else {
-        return refuse(loader, node->line, "%s: an item must be text", row->name);
+        return refuse(loader, node->line, "%s%s: an item must be text", level->prefix, row->name);
     }
-    return option_list_add(row, loader->conf, (struct slice){item.at, item.len}, &detail) ||
-           refuse(loader, node->line, "%s: %s", row->name, detail.text);
+    return option_list_add(row, level->base, (struct slice){item.at, item.len}, &detail) ||
+           refuse(loader, node->line, "%s%s: %s", level->prefix, row->name, detail.text);
 }
 
-static bool read_list(struct loader *loader, const struct option_row *row, const struct node *node)
+static bool read_list(struct loader *loader, const struct level *level,
+                      const struct option_row *row, const struct node *node)
 {
-    option_list_clear(row, loader->conf);
+    option_list_clear(row, level->base);
     for (const struct node *item = node->child; item; item = item->next) {
-        if (!read_item(loader, row, item))
+        if (!read_item(loader, level, row, item))
             return false;
     }
     return true;
+}
+
+static bool store_value(struct loader *loader, const struct level *level, const struct node *node,
+                        const char *path, const struct option_row *row, struct slice value)
+{
+    struct option_target target = {row, level->base};
+    struct reason detail;
+
+    return option_store(loader->conf, &target, value, &detail) ||
+           refuse(loader, node->line, "%s%s: %s", level->prefix, path, detail.text);
+}
+
+/* Form fields as a mapping. */
+static bool read_form(struct loader *loader, const struct level *level, const struct node *node,
+                      const char *path, const struct option_row *row)
+{
+    char memory[CONF_TEXT_MAX];
+    struct text form;
+
+    text_init(&form, memory, sizeof(memory));
+    for (const struct node *field = node->child; field; field = field->next) {
+        if (field->kind != NODE_SCALAR)
+            return refuse(loader, field->line, "%s%s: the value of \"%.40s\" must be text",
+                          level->prefix, path, field->key);
+        option_form_add(&form, field->key, field->value);
+    }
+    if (form.cut)
+        return refuse(loader, node->line, "%s%s: the fields are too long together", level->prefix,
+                      path);
+    return store_value(loader, level, node, path, row, (struct slice){form.at, form.len});
 }
 
 /* The original's name and ours would set the same. */
@@ -206,7 +246,7 @@ static bool check_once(struct loader *loader, struct level *level, const struct 
 
     if (*line)
         return refuse(loader, node->line, "%s%s: \"%.40s\": %s was set in line %u already",
-                      level->prefix, path, shown(node), row->name, *line);
+                      level->prefix, path, shown_at(level, node), row->name, *line);
     *line = node->line;
     return true;
 }
@@ -216,20 +256,22 @@ static bool read_value(struct loader *loader, struct level *level, const struct 
                        const char *path, const struct option_row *row)
 {
     struct option_target target = {row, level->base};
-    struct reason detail;
+    bool ok;
 
     if (!check_once(loader, level, node, path, row))
         return false;
     if (node_is_null(node))
         return true;
-    if (node->kind == NODE_LIST && option_is_list(row)) {
-        if (!read_list(loader, row, node))
-            return false;
-    } else if (node->kind != NODE_SCALAR) {
-        return refuse_kind(loader, level, node, path, row);
-    } else if (!option_store(loader->conf, &target, slice_of(node->value), &detail)) {
-        return refuse(loader, node->line, "%s%s: %s", level->prefix, path, detail.text);
-    }
+    if (node->kind == NODE_LIST && option_is_list(row))
+        ok = read_list(loader, level, row, node);
+    else if (node->kind == NODE_MAP && option_is_form(row))
+        ok = read_form(loader, level, node, path, row);
+    else if (node->kind != NODE_SCALAR)
+        ok = refuse_kind(loader, level, node, path, row);
+    else
+        ok = store_value(loader, level, node, path, row, slice_of(node->value));
+    if (!ok)
+        return false;
     option_set_origin(loader->conf, &target, (struct conf_origin){CONF_FILE, node->line});
     return true;
 }
@@ -265,6 +307,10 @@ static bool read_key(struct loader *loader, struct level *level, const struct no
         return read_original(loader, level, key, node);
     if (level->scope == &scope_top && strcmp(path, "providers") == 0) {
         loader->providers = node;
+        return true;
+    }
+    if (level->scope == &scope_top && strcmp(path, "apps") == 0) {
+        loader->apps = node;
         return true;
     }
     if (!scope_is_section(level->scope, path))
@@ -306,7 +352,7 @@ static bool read_section(struct loader *loader, struct level *level, const struc
             return refuse_unknown(loader, level, node, memory);
         if (is_repeated(map, node, &line))
             return refuse(loader, node->line, "%s%s: \"%.40s\": the key stood in line %u already",
-                          level->prefix, memory, shown(node), line);
+                          level->prefix, memory, shown_at(level, node), line);
         if (!read_key(loader, level, node, memory))
             return false;
     }
@@ -367,6 +413,45 @@ static bool read_providers(struct loader *loader, bool only_default)
     return true;
 }
 
+/* --- applications ------------------------------------------------------------ */
+
+static bool read_app(struct loader *loader, const struct node *node)
+{
+    struct reason detail;
+    struct conf_app *app = app_make(loader->conf, node->key, &detail);
+    char prefix[CONF_NAME_MAX + 16];
+    struct level level = {.scope = &scope_app, .base = app, .prefix = prefix};
+
+    if (!app)
+        return refuse(loader, node->line, "apps: %s", detail.text);
+    snprintf(prefix, sizeof(prefix), "apps.%s.", app->name);
+    if (node->kind != NODE_MAP)
+        return refuse(loader, node->line, "%.*s: must be a section with keys of its own",
+                      (int)strlen(prefix) - 1, prefix);
+    return read_section(loader, &level, node, "");
+}
+
+static bool read_apps(struct loader *loader)
+{
+    const struct node *apps = loader->apps;
+    unsigned line;
+
+    if (!apps || node_is_null(apps))
+        return true;
+    if (apps->kind != NODE_MAP)
+        return refuse(loader, apps->line, "apps: must be a section with applications' names");
+    for (const struct node *node = apps->child; node; node = node->next) {
+        if (node->key[0] == '_')
+            continue;
+        if (is_repeated(apps, node, &line))
+            return refuse(loader, node->line, "apps.%.64s stood in line %u already", node->key,
+                          line);
+        if (!read_app(loader, node))
+            return false;
+    }
+    return true;
+}
+
 /* --- the file -------------------------------------------------------------- */
 
 static bool read_root(struct loader *loader, const struct node *root)
@@ -378,8 +463,10 @@ static bool read_root(struct loader *loader, const struct node *root)
     if (root->kind != NODE_MAP)
         return refuse(loader, root->line, "\"%.40s\": a configuration must be keys with values",
                       shown(root));
-    if (!read_section(loader, &level, root, "") || !read_providers(loader, true) ||
-        !read_providers(loader, false))
+    if (!read_section(loader, &level, root, "") || !read_providers(loader, true))
+        return false;
+    providers_follow_default(loader->conf);
+    if (!read_providers(loader, false) || !read_apps(loader))
         return false;
     note_hits(loader);
     return true;

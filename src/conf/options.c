@@ -56,6 +56,14 @@ static const struct option_word mechanism_words[] = {{"auto", CONF_MECH_AUTO},
                                                      {"xoauth2", CONF_MECH_XOAUTH2},
                                                      {"oauthbearer", CONF_MECH_OAUTHBEARER},
                                                      {NULL, 0}};
+static const struct option_word grant_words[] = {
+    {"auto", CONF_GRANT_AUTO},
+    {"refresh_token", CONF_GRANT_REFRESH_TOKEN},
+    {"client_credentials", CONF_GRANT_CLIENT_CREDENTIALS},
+    {"service_account", CONF_GRANT_SERVICE_ACCOUNT},
+    {NULL, 0}};
+static const struct option_word assertion_words[] = {
+    {"PS256", CONF_ASSERTION_PS256}, {"RS256", CONF_ASSERTION_RS256}, {NULL, 0}};
 static const struct option_word upstream_tls_words[] = {{"auto", CONF_UPSTREAM_BY_PORT},
                                                         {"starttls", CONF_UPSTREAM_STARTTLS},
                                                         {"implicit", CONF_UPSTREAM_IMPLICIT},
@@ -249,8 +257,23 @@ const struct option_row provider_rows[] = {
     {"token_url", "Token endpoint.", "", TEXT(conf_provider, token_url, form_url)},
     {"smtp_endpoint", "Submission server as host:port.", "",
      TEXT(conf_provider, smtp_endpoint, form_endpoint)},
-    {"scope", "Sent with each token request. Empty: none.", "",
+    {"scope", "Sent when a token is refreshed. Empty: none.", "",
      TEXT(conf_provider, scope, form_any)},
+    {"app_scope",
+     "Sent with grants that have no user: client_credentials, service_account. Empty: scope.", "",
+     TEXT(conf_provider, app_scope, form_any)},
+    {"authorize_url",
+     "Where a browser is sent for somebody to sign in. As in token_url, a path segment common, "
+     "organizations or consumers stands for the tenant.",
+     "", TEXT(conf_provider, authorize_url, form_url)},
+    {"device_url", "Where a code for signing in on another device is asked for. Empty: nowhere.",
+     "", TEXT(conf_provider, device_url, form_url)},
+    {"authorize_scope", "What is asked for when somebody signs in. Empty: scope.", "",
+     TEXT(conf_provider, authorize_scope, form_any)},
+    {"domains",
+     "Domains of the provider's mailboxes, by which bearerctl login chooses it. A domain belongs "
+     "to the first provider, by name, that has it.",
+     "", .type = OPTION_DOMAINS, .offset = offsetof(struct conf_provider, domains)},
     {"tls", "TLS at once or by STARTTLS; auto: at once on port 465. Never without.", "auto",
      CHOICE(conf_provider, tls, enum conf_upstream_tls, upstream_tls_words)},
     {"mechanism", "SASL mechanism; auto: XOAUTH2 where it is offered.", "auto",
@@ -313,6 +336,45 @@ const struct option_row provider_rows[] = {
      FACTOR(conf_provider, retry_backoff, 1000, 100000)},
 };
 
+const struct option_row app_rows[] = {
+    {"provider",
+     "The provider that it is registered with. Its secrets are sent nowhere else, and neither are "
+     "the tokens of its accounts.",
+     "", TEXT(conf_app, provider, form_provider)},
+    {"grant",
+     "How accounts get tokens through it; auto: refresh_token for accounts that have one, else "
+     "service_account where the application has that, else client_credentials.",
+     "auto", CHOICE(conf_app, grant, enum conf_grant, grant_words)},
+    {"client_id", "The id that the provider gave it.", "", TEXT(conf_app, client_id, form_secret)},
+    {"client_secret", "Its secret. Better in a file: client_secret_file.", "", .secret = true,
+     TEXT(conf_app, client_secret, form_secret)},
+    {"client_secret_file", "A file that holds its secret.", "",
+     TEXT(conf_app, client_secret_file, form_path)},
+    {"certificate",
+     "A file with the certificate in PEM that is registered with the provider in place of a "
+     "secret.",
+     "", TEXT(conf_app, certificate, form_path)},
+    {"key", "A file with the certificate's private key in PEM, RSA and not encrypted.", "",
+     TEXT(conf_app, key, form_path)},
+    {"assertion", "How the key signs: Microsoft recommends PS256; older servers know RS256 only.",
+     "PS256", CHOICE(conf_app, assertion, enum conf_assertion, assertion_words)},
+    {"service_account", "A file with the key of a Google service account in JSON.", "",
+     TEXT(conf_app, service_account, form_path)},
+    {"tenant", "The directory of its accounts that name none: its id or domain.", "",
+     TEXT(conf_app, tenant, form_tenant)},
+    {"scope", "Sent with token requests. Empty: that of the provider.", "",
+     TEXT(conf_app, scope, form_any)},
+    {"token_url", "Token endpoint. Empty: that of the provider.", "",
+     TEXT(conf_app, token_url, form_url)},
+    {"extra", "Further form fields of token requests.", "", .secret = true,
+     TEXT(conf_app, extra, form_pairs)},
+    {"secret_expires",
+     "The day on which its secret ends; the log and the health check tell of it ahead. Of a "
+     "certificate this is known.",
+     "", TEXT(conf_app, secret_expires, form_day)},
+};
+
 const size_t option_row_count = sizeof(option_rows) / sizeof(*option_rows);
 const size_t provider_row_count = sizeof(provider_rows) / sizeof(*provider_rows);
+const size_t app_row_count = sizeof(app_rows) / sizeof(*app_rows);
 _Static_assert(sizeof(option_rows) / sizeof(*option_rows) <= OPTION_ROWS_MAX, "OPTION_ROWS_MAX");

@@ -6,24 +6,71 @@ struct builtin {
     const char *name, *token_url, *smtp_endpoint, *scope;
     uint32_t ceiling;          /* connections that the provider allows a mailbox; 0 unknown */
     struct conf_limits limits; /* those that it documents */
+    const char *app_scope, *authorize_url, *device_url, *authorize_scope, *domains;
 };
+
+#define MICROSOFT(host, call) "https://" host "/common/oauth2/v2.0/" call
 
 /* Microsoft wants the scope in each refresh, Google none; the ceilings are the
  * providers' own and no setting lifts them. Sorted, as conf.h promises. */
 static const struct builtin builtins[] = {
-    {"default", "", "", "", 0, {0}},
-    {"gmail",
-     "https://oauth2.googleapis.com/token",
-     "smtp.gmail.com:587",
-     "",
-     10,
-     {.messages_per_day = 2000, .recipients_per_message = 100}},
-    {"outlook",
-     "https://login.microsoftonline.com/common/oauth2/v2.0/token",
-     "smtp.office365.com:587",
-     "https://outlook.office.com/SMTP.Send offline_access",
-     3,
-     {.messages_per_minute = 30, .recipients_per_day = 10000}},
+    {.name = "default"},
+    {.name = "fastmail",
+     .token_url = "https://api.fastmail.com/oauth/refresh",
+     .smtp_endpoint = "smtp.fastmail.com:465",
+     .authorize_url = "https://api.fastmail.com/oauth/authorize",
+     .authorize_scope = "https://www.fastmail.com/dev/protocol-smtp offline_access",
+     .domains = "fastmail.com, fastmail.fm"},
+    {.name = "gmail",
+     .token_url = "https://oauth2.googleapis.com/token",
+     .smtp_endpoint = "smtp.gmail.com:587",
+     .ceiling = 10,
+     .limits = {.messages_per_day = 2000, .recipients_per_message = 100},
+     .app_scope = "https://mail.google.com/",
+     .authorize_url = "https://accounts.google.com/o/oauth2/v2/auth",
+     .authorize_scope = "https://mail.google.com/",
+     .domains = "gmail.com, googlemail.com"},
+    {.name = "outlook",
+     .token_url = MICROSOFT("login.microsoftonline.com", "token"),
+     .smtp_endpoint = "smtp.office365.com:587",
+     .scope = "https://outlook.office.com/SMTP.Send offline_access",
+     .ceiling = 3,
+     .limits = {.messages_per_minute = 30, .recipients_per_day = 10000},
+     .app_scope = "https://outlook.office365.com/.default",
+     .authorize_url = MICROSOFT("login.microsoftonline.com", "authorize"),
+     .device_url = MICROSOFT("login.microsoftonline.com", "devicecode"),
+     .domains = "outlook.com, hotmail.com, live.com, msn.com"},
+    /* 21Vianet, China. */
+    {.name = "outlook-china",
+     .token_url = MICROSOFT("login.partner.microsoftonline.cn", "token"),
+     .smtp_endpoint = "smtp.partner.outlook.cn:587",
+     .scope = "https://partner.outlook.cn/SMTP.Send offline_access",
+     .ceiling = 3,
+     .limits = {.messages_per_minute = 30, .recipients_per_day = 10000},
+     .app_scope = "https://partner.outlook.cn/.default",
+     .authorize_url = MICROSOFT("login.partner.microsoftonline.cn", "authorize"),
+     .device_url = MICROSOFT("login.partner.microsoftonline.cn", "devicecode")},
+    /* GCC High. The DoD's differs in the server and the scope. */
+    {.name = "outlook-us",
+     .token_url = MICROSOFT("login.microsoftonline.us", "token"),
+     .smtp_endpoint = "smtp.office365.us:587",
+     .scope = "https://outlook.office365.us/SMTP.Send offline_access",
+     .ceiling = 3,
+     .limits = {.messages_per_minute = 30, .recipients_per_day = 10000},
+     .app_scope = "https://outlook.office365.us/.default",
+     .authorize_url = MICROSOFT("login.microsoftonline.us", "authorize"),
+     .device_url = MICROSOFT("login.microsoftonline.us", "devicecode")},
+    {.name = "yahoo",
+     .token_url = "https://api.login.yahoo.com/oauth2/get_token",
+     .smtp_endpoint = "smtp.mail.yahoo.com:465",
+     .authorize_url = "https://api.login.yahoo.com/oauth2/request_auth",
+     .authorize_scope = "mail-w",
+     .domains = "yahoo.com, ymail.com, rocketmail.com"},
+    {.name = "zoho",
+     .token_url = "https://accounts.zoho.com/oauth/v2/token",
+     .smtp_endpoint = "smtp.zoho.com:465",
+     .authorize_url = "https://accounts.zoho.com/oauth/v2/auth",
+     .domains = "zoho.com, zohomail.com"},
 };
 
 bool conf_limits_same(const struct conf_limits *a, const struct conf_limits *b)
@@ -43,11 +90,10 @@ bool conf_limits_same(const struct conf_limits *a, const struct conf_limits *b)
 static const struct {
     const char *host;
     uint32_t ceiling;
-} hosts[] = {{"smtp.gmail.com", 10},
-             {"smtp.googlemail.com", 10},
-             {"smtp.office365.com", 3},
-             {"outlook.office365.com", 3},
-             {"smtp-mail.outlook.com", 3}};
+} hosts[] = {{"smtp.gmail.com", 10},          {"smtp.googlemail.com", 10},
+             {"smtp.office365.com", 3},       {"outlook.office365.com", 3},
+             {"smtp-mail.outlook.com", 3},    {"smtp.office365.us", 3},
+             {"outlook-dod.office365.us", 3}, {"smtp.partner.outlook.cn", 3}};
 
 uint32_t conf_endpoint_ceiling(struct slice endpoint)
 {
@@ -77,7 +123,7 @@ const char *conf_builtin_token_url(const char *provider)
 {
     for (size_t i = 0; i < sizeof(builtins) / sizeof(*builtins); i++) {
         if (strcmp(builtins[i].name, provider) == 0)
-            return builtins[i].token_url;
+            return builtins[i].token_url ? builtins[i].token_url : "";
     }
     return "";
 }
@@ -88,24 +134,63 @@ static void fill_defaults(struct conf_provider *provider)
         option_set(&provider_rows[i], provider, slice_of(provider_rows[i].fallback), NULL);
 }
 
+/* What the built-in row has, over whatever the provider had. */
+static void fill_builtin(struct conf_provider *provider, const struct builtin *from)
+{
+    const struct {
+        const char *option, *value;
+    } values[] = {
+        {"token_url", from->token_url},
+        {"smtp_endpoint", from->smtp_endpoint},
+        {"scope", from->scope},
+        {"app_scope", from->app_scope},
+        {"authorize_url", from->authorize_url},
+        {"device_url", from->device_url},
+        {"domains", from->domains},
+        {"authorize_scope", from->authorize_scope},
+    };
+
+    slice_copy(slice_of(from->name), provider->name, sizeof(provider->name));
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+        const struct option_row *row = scope_option(&scope_provider, values[i].option);
+
+        option_set(row, provider, slice_of(values[i].value ? values[i].value : ""), NULL);
+        provider->origins[row - provider_rows] = (struct conf_origin){CONF_DEFAULT, 0};
+    }
+    provider->limits.messages_per_minute = from->limits.messages_per_minute;
+    provider->limits.messages_per_day = from->limits.messages_per_day;
+    provider->limits.recipients_per_day = from->limits.recipients_per_day;
+    provider->limits.recipients_per_message = from->limits.recipients_per_message;
+    provider_clamp(provider);
+}
+
 void providers_init(struct conf *conf)
 {
     for (size_t i = 0; i < sizeof(builtins) / sizeof(*builtins); i++) {
-        struct conf_provider *provider = &conf->providers[i];
-        const struct builtin *from = &builtins[i];
-
-        fill_defaults(provider);
-        slice_copy(slice_of(from->name), provider->name, sizeof(provider->name));
-        slice_copy(slice_of(from->token_url), provider->token_url, sizeof(provider->token_url));
-        slice_copy(slice_of(from->smtp_endpoint), provider->smtp_endpoint,
-                   sizeof(provider->smtp_endpoint));
-        slice_copy(slice_of(from->scope), provider->scope, sizeof(provider->scope));
-        provider->limits.messages_per_minute = from->limits.messages_per_minute;
-        provider->limits.messages_per_day = from->limits.messages_per_day;
-        provider->limits.recipients_per_day = from->limits.recipients_per_day;
-        provider->limits.recipients_per_message = from->limits.recipients_per_message;
-        provider_clamp(provider);
+        fill_defaults(&conf->providers[i]);
+        fill_builtin(&conf->providers[i], &builtins[i]);
         conf->provider_count++;
+    }
+}
+
+/* The two that the original had stand for themselves. */
+static bool is_follower(const struct builtin *builtin)
+{
+    return strcmp(builtin->name, "default") != 0 && strcmp(builtin->name, "gmail") != 0 &&
+           strcmp(builtin->name, "outlook") != 0;
+}
+
+void providers_follow_default(struct conf *conf)
+{
+    const struct conf_provider *first = provider_find(conf, "default");
+
+    for (size_t i = 0; i < sizeof(builtins) / sizeof(*builtins); i++) {
+        struct conf_provider *provider = provider_find(conf, builtins[i].name);
+
+        if (!is_follower(&builtins[i]) || !provider)
+            continue;
+        *provider = *first;
+        fill_builtin(provider, &builtins[i]);
     }
 }
 
@@ -129,7 +214,7 @@ struct conf_provider *provider_make(struct conf *conf, const char *name, struct 
     if (!form_is_provider_name(name) || conf->provider_count == CONF_PROVIDERS_MAX) {
         reason_set(why, "\"%.64s\" cannot be a provider: %s", name,
                    conf->provider_count == CONF_PROVIDERS_MAX
-                       ? "there are 32 already"
+                       ? "there are 40 already"
                        : "a name has letters, digits, '-' and '_', at most 63");
         return NULL;
     }
@@ -168,4 +253,29 @@ const struct conf_provider *conf_provider(const struct conf *conf, struct slice 
             fallback = provider;
     }
     return fallback;
+}
+
+static bool has_domain(const struct conf_provider *provider, struct slice domain)
+{
+    struct slice rest = slice_of(provider->domains);
+
+    while (rest.len) {
+        const char *comma = memchr(rest.ptr, ',', rest.len);
+        struct slice one = {rest.ptr, comma ? (size_t)(comma - rest.ptr) : rest.len};
+
+        if (slice_equal_nocase(slice_trim(one), domain))
+            return true;
+        rest.ptr += one.len + (comma != NULL);
+        rest.len -= one.len + (comma != NULL);
+    }
+    return false;
+}
+
+const struct conf_provider *conf_provider_of_domain(const struct conf *conf, struct slice domain)
+{
+    for (size_t i = 0; domain.len && i < conf->provider_count; i++) {
+        if (has_domain(&conf->providers[i], domain))
+            return &conf->providers[i];
+    }
+    return NULL;
 }

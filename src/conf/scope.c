@@ -6,6 +6,9 @@ const struct option_scope scope_top = {option_rows, original_keys, &option_row_c
 const struct option_scope scope_provider = {provider_rows, original_provider_keys,
                                             &provider_row_count, &original_provider_key_count};
 
+static const size_t no_originals = 0;
+const struct option_scope scope_app = {app_rows, original_keys, &app_row_count, &no_originals};
+
 const struct option_row *scope_option(const struct option_scope *scope, const char *name)
 {
     for (size_t i = 0; i < *scope->row_count; i++) {
@@ -100,8 +103,10 @@ bool scope_nearest(const struct option_scope *scope, const char *name, char *out
 
     for (size_t i = 0; (known = name_at(scope, i)); i++)
         add_with_sections(&all, known);
-    if (scope == &scope_top)
+    if (scope == &scope_top) {
         add_candidate(&all, SLICE("providers"));
+        add_candidate(&all, SLICE("apps"));
+    }
     nearest = nearest_name(name, all.names);
     if (!nearest)
         nearest = nearest_by_last_part(scope, name);
@@ -117,18 +122,22 @@ static const struct option_row *find_by_any_name(const struct option_scope *scop
     return scope_option(scope, key && key->option ? key->option : name);
 }
 
-static bool find_in_provider(struct conf *conf, const char *rest, struct option_target *target,
-                             struct reason *why)
+/* `rest` is NAME.OPTION. */
+static bool find_in(const struct option_scope *scope, struct conf *conf, const char *rest,
+                    struct option_target *target, struct reason *why)
 {
     char name[CONF_NAME_MAX];
     const char *dot = strchr(rest, '.');
 
     if (!dot || !slice_copy((struct slice){rest, (size_t)(dot - rest)}, name, sizeof(name)))
         return false;
-    target->row = find_by_any_name(&scope_provider, dot + 1);
+    target->row = find_by_any_name(scope, dot + 1);
     if (!target->row)
         return false;
-    target->base = provider_make(conf, name, why);
+    if (scope == &scope_app)
+        target->base = app_make(conf, name, why);
+    else
+        target->base = provider_make(conf, name, why);
     return target->base != NULL;
 }
 
@@ -139,7 +148,9 @@ bool option_find(struct conf *conf, const char *name, struct option_target *targ
 
     reason_set(why, "there is no option \"%.64s\"", name);
     if (strncmp(name, "providers.", 10) == 0)
-        return find_in_provider(conf, name + 10, target, why);
+        return find_in(&scope_provider, conf, name + 10, target, why);
+    if (strncmp(name, "apps.", 5) == 0)
+        return find_in(&scope_app, conf, name + 5, target, why);
     target->row = find_by_any_name(&scope_top, name);
     target->base = conf;
     if (!target->row && scope_nearest(&scope_top, name, nearest, sizeof(nearest)))

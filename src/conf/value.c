@@ -176,6 +176,8 @@ static bool refuse(const struct option_row *row, struct slice value, struct reas
 
     text_init(&expects, memory, sizeof(memory));
     option_expects(row, &expects);
+    if (row->secret)
+        return reason_set(why, "the value (not shown) must be %s", memory);
     return reason_set(why, "\"%.*s%s\": must be %s", shown, value.ptr ? value.ptr : "",
                       value.len > 64 ? "..." : "", memory);
 }
@@ -187,12 +189,14 @@ static const struct option_word listener_words[] = {{"none", CONF_TLS_NONE},
                                                     {"implicit", CONF_TLS_IMPLICIT},
                                                     {NULL, 0}};
 
-void option_list_clear(const struct option_row *row, struct conf *conf)
+void option_list_clear(const struct option_row *row, void *base)
 {
     if (row->type == OPTION_LISTENERS)
-        conf->listener_count = 0;
+        ((struct conf *)base)->listener_count = 0;
+    else if (row->type == OPTION_RANGES)
+        ((struct conf *)base)->trusted_count = 0;
     else
-        conf->trusted_count = 0;
+        ((char *)base)[row->offset] = '\0';
 }
 
 /* "ADDRESS" or "ADDRESS TLS". */
@@ -224,35 +228,62 @@ static bool add_range(struct conf *conf, struct slice item)
     return true;
 }
 
-static bool list_is_full(const struct option_row *row, const struct conf *conf)
+/* Lower case, so that looking one up needs no care. */
+static bool add_domain(char *list, struct slice item)
 {
+    char domain[256];
+    size_t len = strlen(list);
+
+    if (!slice_copy(item, domain, sizeof(domain)) || !form_is_domain(domain) ||
+        len + item.len + 3 > CONF_TEXT_MAX)
+        return false;
+    ascii_lower_in_place(domain);
+    if (len) {
+        memcpy(list + len, ", ", 2);
+        len += 2;
+    }
+    memcpy(list + len, domain, item.len + 1);
+    return true;
+}
+
+static bool list_is_full(const struct option_row *row, const void *base)
+{
+    const struct conf *conf = base;
+
+    if (row->type == OPTION_DOMAINS)
+        return strlen((const char *)base + row->offset) > CONF_TEXT_MAX - 8;
     return row->type == OPTION_LISTENERS ? conf->listener_count == CONF_LISTENERS_MAX
                                          : conf->trusted_count == CONF_TRUSTED_MAX;
 }
 
-bool option_list_add(const struct option_row *row, struct conf *conf, struct slice item,
+static bool add_item(const struct option_row *row, void *base, struct slice item)
+{
+    if (row->type == OPTION_DOMAINS)
+        return add_domain((char *)base + row->offset, item);
+    return row->type == OPTION_LISTENERS ? add_listener(base, item) : add_range(base, item);
+}
+
+bool option_list_add(const struct option_row *row, void *base, struct slice item,
                      struct reason *why)
 {
     struct slice trimmed = slice_trim(item);
-    bool ok;
 
-    if (list_is_full(row, conf))
+    if (list_is_full(row, base))
         return reason_set(why, "\"%.*s\": must be left out, the list is full",
                           (int)(trimmed.len < 64 ? trimmed.len : 64), trimmed.ptr);
-    ok = row->type == OPTION_LISTENERS ? add_listener(conf, trimmed) : add_range(conf, trimmed);
-    return ok || refuse(row, item, why);
+    return add_item(row, base, trimmed) || refuse(row, item, why);
 }
 
 /* "ITEM, ITEM"; nothing is the empty list. */
-static bool set_list(const struct option_row *row, struct conf *conf, struct slice text,
+static bool set_list(const struct option_row *row, void *base, struct slice text,
                      struct reason *why)
 {
-    option_list_clear(row, conf);
+    option_list_clear(row, base);
     while (text.len) {
         const char *comma = memchr(text.ptr, ',', text.len);
         struct slice item = {text.ptr, comma ? (size_t)(comma - text.ptr) : text.len};
 
-        if (!option_list_add(row, conf, item, why))
+        if (!option_list_add(row, base, item, why))
             return false;
         text.ptr += item.len + (comma != NULL);
         text.len -= item.len + (comma != NULL);
@@ -279,6 +310,35 @@ static void format_list(const struct option_row *row, const struct conf *conf, s
     for (size_t i = 0; i < conf->listener_count; i++)
         text_addf(out, "%s%s %s", i ? ", " : "", conf->listeners[i].address,
                   listener_words[conf->listeners[i].tls].text);
+}
+
+/* --- form fields ------------------------------------------------------------ */
+
+bool option_is_form(const struct option_row *row)
+{
+    return row->type == OPTION_TEXT && row->form == &form_pairs;
+}
+
+static void add_encoded(struct text *out, const char *value)
+{
+    for (; *value; value++) {
+        unsigned char c = (unsigned char)*value;
+
+        if ((c >= '0' && c <= '9') || (ascii_lower(*value) >= 'a' && ascii_lower(*value) <= 'z') ||
+            strchr("-._~", *value))
+            text_add_char(out, *value);
+        else
+            text_addf(out, "%%%02X", c);
+    }
+}
+
+void option_form_add(struct text *out, const char *key, const char *value)
+{
+    if (out->len)
+        text_add_char(out, '&');
+    add_encoded(out, key);
+    text_add_char(out, '=');
+    add_encoded(out, value);
 }
 
 /* --- writing --------------------------------------------------------------- */
@@ -345,6 +405,7 @@ void option_format(const struct option_row *row, const void *base, struct text *
         text_add_str(out, word_of(row->words, *(const int *)field));
         break;
     case OPTION_TEXT:
+    case OPTION_DOMAINS:
         text_add_str(out, field);
         break;
     case OPTION_LISTENERS:
@@ -369,7 +430,7 @@ static const char *const type_names[] = {
     [OPTION_BOOL] = "true or false", [OPTION_U32] = "number",      [OPTION_SIZE] = "size",
     [OPTION_DURATION] = "duration",  [OPTION_MODE] = "octal mode", [OPTION_FACTOR] = "factor",
     [OPTION_CHOICE] = "choice",      [OPTION_TEXT] = "text",       [OPTION_LISTENERS] = "list",
-    [OPTION_RANGES] = "list",
+    [OPTION_RANGES] = "list",        [OPTION_DOMAINS] = "list",
 };
 
 const char *option_type_name(const struct option_row *row)
@@ -395,6 +456,7 @@ void option_range(const struct option_row *row, struct text *out)
     case OPTION_BOOL:
     case OPTION_LISTENERS:
     case OPTION_RANGES:
+    case OPTION_DOMAINS:
         break;
     case OPTION_CHOICE:
         add_words(row->words, out);
@@ -423,6 +485,7 @@ void option_expects(const struct option_row *row, struct text *out)
         [OPTION_LISTENERS] =
             "IPv4:PORT, [IPv6]:PORT, *:PORT or unix:/PATH, tls none, starttls or implicit",
         [OPTION_RANGES] = "addresses, ranges such as 192.0.2.0/24, or unix",
+        [OPTION_DOMAINS] = "domains such as example.com",
     };
 
     if (row->type != OPTION_TEXT) {

@@ -60,10 +60,24 @@ static bool remember(struct name **names, const char *text, unsigned long long *
     return true;
 }
 
+/* It gets its tokens without a refresh token of its own. */
+static bool has_other_grant(const json_t *record)
+{
+    static const char *const keys[] = {"app", "grant", "private_key", "service_account", NULL};
+
+    for (size_t i = 0; keys[i]; i++) {
+        if (json_object_get(record, keys[i]))
+            return true;
+    }
+    return json_object_get(record, "tenant") && !json_object_get(record, "refresh_token");
+}
+
 static bool has_all(const json_t *record, struct reason *why)
 {
     static const char *const required[] = {"email", "provider", "client_id", "refresh_token", NULL};
 
+    if (has_other_grant(record))
+        return true; /* bearerd knows what that needs */
     for (size_t i = 0; required[i]; i++) {
         const json_t *value = json_object_get(record, required[i]);
 

@@ -8,21 +8,6 @@
 
 #define PART_MAX 16384 /* octets of one part, as text */
 
-size_t base64url_encode(const void *bytes, size_t len, char *out)
-{
-    size_t written = base64_encode(bytes, len, out);
-
-    while (written && out[written - 1] == '=')
-        out[--written] = '\0';
-    for (size_t i = 0; i < written; i++) {
-        if (out[i] == '+')
-            out[i] = '-';
-        else if (out[i] == '/')
-            out[i] = '_';
-    }
-    return written;
-}
-
 ptrdiff_t base64url_decode(struct slice text, void *out, size_t cap)
 {
     char copy[PART_MAX + 4];

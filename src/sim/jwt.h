@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <stdbool.h>
 
+#include "base/codec.h"
 #include "base/str.h"
 
 #define JWT_SIGNATURE_MAX 1024
@@ -17,11 +18,6 @@ struct jwt {
     size_t signature_len;
 };
 
-/* Octets that base64url of `len` octets takes; there is no padding. */
-#define BASE64URL_LEN(len) (((len)*4 + 2) / 3)
-
-/* Writes BASE64URL_LEN(len) octets and a NUL; `out` must hold 3 more. */
-size_t base64url_encode(const void *bytes, size_t len, char *out);
 ptrdiff_t base64url_decode(struct slice text, void *out, size_t cap); /* -1: it is none */
 
 /* Three parts, two of them JSON objects. False leaves nothing to clear. */

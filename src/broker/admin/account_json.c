@@ -86,7 +86,7 @@ json_t *account_token_json(const struct account *account)
                         valid && wall >= token->refreshed_wall_ms
                             ? json_integer((json_int_t)(wall - token->refreshed_wall_ms) / 1000)
                             : json_null());
-    json_object_set_new(json, "expires_at", admin_time(valid ? token->expires_wall_ms : 0));
+    json_object_set_new(json, "expires_at", admin_time(valid ? token_expires_wall_ms(account) : 0));
     json_object_set_new(json, "last_refresh", admin_time(token->refreshed_wall_ms));
     json_object_set_new(json, "next_refresh", admin_time(next));
     json_object_set_new(json, "error", text_json(token->down_text));
@@ -115,6 +115,10 @@ static void add_settings(json_t *json, const struct account_record *record)
     json_object_set_new(json, "sasl_user", json_string(record->sasl_user));
     json_object_set_new(json, "scope", json_string(record->scope));
     json_object_set_new(json, "tenant", json_string(record->tenant));
+    json_object_set_new(json, "grant", json_string(record_grant_names[record->grant]));
+    json_object_set_new(json, "app", record->app[0] ? json_string(record->app) : json_null());
+    json_object_set_new(json, "has_private_key", json_boolean(record->key));
+    json_object_set_new(json, "secret_expires", admin_time(record->secret_expires_ms));
     json_object_set_new(json, "client_id", json_string(record->client_id));
     json_object_set_new(json, "has_client_secret", json_boolean(record->client_secret[0]));
     json_object_set_new(json, "has_refresh_token", json_boolean(record->refresh_token[0]));

@@ -99,9 +99,12 @@ static void fill_defaults(json_t *object, struct broker *broker, const struct co
     }
     if (strcmp(provider->name, lower) != 0)
         return; /* it is not known, and must name both itself */
+    if (text_of(object, "app")[0])
+        return; /* the application knows both */
     if (provider->smtp_endpoint[0])
         set_default(object, "oauth_endpoint", provider->smtp_endpoint);
-    if (provider->token_url[0] && !has(object, "tenant"))
+    /* A service account's key tells its own. */
+    if (provider->token_url[0] && !has(object, "tenant") && !has(object, "service_account"))
         set_default(object, "oauth_token_url", token_url_of(provider, email));
 }
 
@@ -123,6 +126,9 @@ static bool is_same_provider(const json_t *object, const struct account_record *
     return slice_equal_nocase(slice_of(text_of(object, "provider")), slice_of(record->provider));
 }
 
+static const char *const grant_keys[] = {
+    "grant", "app", "refresh_token", "private_key", "certificate", "assertion", "service_account"};
+
 /* Those keys whose meaning hangs on others: of another provider or application
  * nothing is kept. Everything else the store keeps by itself. */
 static void forget_foreign(json_t *object, const struct account_record *record)
@@ -133,14 +139,22 @@ static void forget_foreign(json_t *object, const struct account_record *record)
                         ? strcmp(text_of(object, "oauth_token_url"), record->token_url) == 0
                         : same_provider;
 
+    /* How it gets tokens is what the request says, as a whole. */
+    for (size_t i = 0; i < sizeof(grant_keys) / sizeof(*grant_keys); i++)
+        forget(object, grant_keys[i]);
+    if (text_of(object, "app")[0] || record->app[0]) {
+        forget(object, "oauth_endpoint");
+        forget(object, "oauth_token_url");
+    }
     if (!same_provider) {
         forget(object, "scope");
         forget(object, "tenant");
         forget(object, "oauth_endpoint");
     }
-    if (!same_provider || has(object, "tenant"))
+    if (!same_provider || has(object, "tenant") || has(object, "service_account"))
         forget(object, "oauth_token_url");
-    if (!same_url || strcmp(text_of(object, "client_id"), record->client_id) != 0)
+    if (!same_url || record->app[0] ||
+        strcmp(text_of(object, "client_id"), record->client_id) != 0)
         forget(object, "client_secret");
     if (!same_url)
         forget(object, "extra");

@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/date.h"
 #include "broker/admin/handlers.h"
 #include "broker/admin/server.h"
 #include "broker/broker.h"
 
 #define LATELY_MS (10 * 60000ull)
 #define GATES_NAMED 5
+#define REASONS_MAX 50
 
 static bool is_ready(const struct broker *broker)
 {
@@ -127,6 +129,30 @@ static void add_gates(const struct broker *broker, json_t *reasons)
                    named - GATES_NAMED);
 }
 
+static void add_expiring(const struct expiring *one, void *arg)
+{
+    const char *what = one->is_certificate ? "certificate" : "client secret";
+    char day[DATE_TEXT];
+
+    date_format(one->expires_wall_ms, day);
+    day[10] = '\0';
+    if (json_array_size(arg) < REASONS_MAX)
+        add_reason(arg, "the %s of the application %.100s %s on %s; accounts: %zu", what,
+                   one->app[0] ? one->app : one->client_id,
+                   one->expires_wall_ms <= clock_wall_ms() ? "has expired" : "expires", day,
+                   one->accounts);
+}
+
+static void add_clock(const struct broker *broker, json_t *reasons)
+{
+    const struct host_clock *clock = clocks_worst(&broker->tokens.clocks);
+
+    if (clock)
+        add_reason(reasons, "our clock is %lld s %s that of %.200s: set it, or have it set by NTP",
+                   (long long)(clock->skew_ms > 0 ? clock->skew_ms : -clock->skew_ms) / 1000,
+                   clock->skew_ms > 0 ? "behind" : "ahead of", clock->origin);
+}
+
 static void add_relay(const struct broker *broker, json_t *reasons)
 {
     if (broker->relay_lost_ms && loop_now(&broker->loop) - broker->relay_lost_ms < LATELY_MS)
@@ -167,6 +193,9 @@ void health_show(struct admin_request *request)
     add_accounts(broker, reasons);
     add_store(broker, reasons);
     add_gates(broker, reasons);
+    add_clock(broker, reasons);
+    secret_expiry_each(&broker->secret_expiry, clock_wall_ms(), EXPIRY_SOON_MS, add_expiring,
+                       reasons);
     add_relay(broker, reasons);
     json_object_set_new(body, "status", json_string(status_of(broker, json_array_size(reasons))));
     json_object_set_new(body, "service", json_string("xoauth2-proxy-admin"));

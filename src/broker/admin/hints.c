@@ -48,6 +48,27 @@ static const struct hint hints[] = {
      "The application is confidential: give its client_secret."},
     {TOKEN, WRONG, "AADSTS700025", "secret_unwanted",
      "The application is public: remove client_secret from the account."},
+    {TOKEN, WRONG, "AADSTS7000216", "secret_missing",
+     "The grant needs a client_secret, or private_key and certificate."},
+    {TOKEN, WRONG, "AADSTS700027", "certificate_unknown",
+     "The assertion is refused: upload the certificate to the application in the Entra portal, "
+     "and check that the key is that certificate's."},
+    {TOKEN, WRONG, "AADSTS5002738", "assertion_algorithm",
+     "The endpoint does not take the algorithm of the assertion: set assertion to RS256."},
+    {TOKEN, WRONG, "AADSTS700021", "assertion_wrong",
+     "The assertion does not belong to the client: check client_id."},
+    {TOKEN, WRONG, "AADSTS700023", "assertion_wrong",
+     "The assertion is for another token URL: check oauth_token_url and tenant."},
+    {TOKEN, WRONG, "AADSTS50027", "assertion_wrong",
+     "The endpoint cannot read the assertion: check private_key, certificate and assertion."},
+    {TOKEN, WRONG, "AADSTS1002012", "scope_wrong",
+     "Client credentials want a scope that ends in /.default: remove scope, or correct it."},
+    {TOKEN, WRONG, "AADSTS28000", "scope_wrong",
+     "The scope names several resources: only one is possible."},
+    {TOKEN, WRONG, "AADSTS500011", "resource_unknown",
+     "The tenant does not know the resource that the scope names: check scope and tenant."},
+    {TOKEN, WRONG, "AADSTS7000112", "application_disabled",
+     "The application is disabled: an administrator must enable it in the tenant."},
     {TOKEN, WRONG, "AADSTS700016", "application_unknown",
      "The tenant does not know the application: check client_id and tenant."},
     {TOKEN, WRONG, "AADSTS90002", "tenant_unknown", "There is no such tenant: check tenant."},
@@ -55,6 +76,22 @@ static const struct hint hints[] = {
      "The token endpoint misses a parameter, usually scope: set scope."},
     {TOKEN, WRONG, "AADSTS9001023", "tenant_needed",
      "This grant needs a tenant of its own: set tenant in place of common."},
+    {TOKEN, WRONG, "Invalid JWT Signature", "key_unknown",
+     "Google does not know the key of the service account: it was deleted there, or is another "
+     "account's. Make a new key and set service_account."},
+    {TOKEN, WRONG, "audience check", "token_url_wrong",
+     "Google was asked at another URL than its own: remove oauth_token_url."},
+    {TOKEN, WRONG, "Invalid email or User ID", "mailbox_unknown",
+     "Google Workspace has no such mailbox, or it is suspended: check the address and sasl_user."},
+    {TOKEN, WRONG, "account not found", "service_account_gone",
+     "The service account was deleted or disabled: restore it, or make another one."},
+    {TOKEN, WRONG, "using this method", "delegation_missing",
+     "The mailbox's domain does not allow the service account: an administrator adds its client "
+     "id with the scope https://mail.google.com/ under Security, API controls, Domain-wide "
+     "delegation; it takes up to a day."},
+    {TOKEN, WRONG, "for this mailbox", "mailbox_refused",
+     "The token endpoint refuses a token for this mailbox: check the address, sasl_user and the "
+     "application's rights."},
     {TOKEN, WRONG, "invalid_scope", "scope_wrong", "The scope is wrong: check scope."},
     {TOKEN, WRONG, "fresh access token", "token_refused",
      "The mail server refuses tokens that the token endpoint gives out: check that the scope is "
@@ -62,6 +99,12 @@ static const struct hint hints[] = {
     {TOKEN, WRONG, NULL, "application_refused",
      "The token endpoint refuses the application: check client_id, client_secret, scope and "
      "tenant; all accounts with the same client_id are affected."},
+    {TOKEN, ACCOUNT_THROTTLED, "short-lived token", "clock_differs",
+     "This host's clock is wrong: have it set by NTP. What is signed is corrected by the "
+     "endpoint's time already."},
+    {TOKEN, ACCOUNT_THROTTLED, "AADSTS700024", "clock_differs",
+     "This host's clock is wrong: have it set by NTP. What is signed is corrected by the "
+     "endpoint's time already."},
     {TOKEN, ACCOUNT_THROTTLED, NULL, "no_token",
      "The token endpoint did not answer, or wants fewer requests; it is asked again by itself."},
 

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "broker/admin/handlers.h"
 #include "broker/broker.h"
@@ -81,6 +82,56 @@ static void gates_closed(FILE *out, const char *name, const struct broker *broke
             broker->tokens.gates_closed[GATE_APP]);
 }
 
+/* Names of applications and ids are visible ASCII; a quote or backslash would end the
+ * label. */
+static void write_label(FILE *out, const char *value)
+{
+    for (; *value; value++) {
+        if (*value == '"' || *value == '\\')
+            fputc('\\', out);
+        fputc(*value, out);
+    }
+}
+
+struct expiry_lines {
+    FILE *out;
+    const char *name;
+    uint64_t wall_ms;
+};
+
+static void write_expiry(const struct expiring *one, void *arg)
+{
+    const struct expiry_lines *lines = arg;
+
+    fprintf(lines->out, "%s{application=\"", lines->name);
+    write_label(lines->out, one->app[0] ? one->app : one->client_id);
+    fprintf(lines->out, "\",kind=\"%s\"} %" PRId64 "\n",
+            one->is_certificate ? "certificate" : "client_secret",
+            ((int64_t)one->expires_wall_ms - (int64_t)lines->wall_ms) / 1000);
+}
+
+static void secret_expiry(FILE *out, const char *name, const struct broker *broker)
+{
+    struct expiry_lines lines = {out, name, clock_wall_ms()};
+
+    secret_expiry_each(&broker->secret_expiry, lines.wall_ms, EXPIRY_TOLD_MS, write_expiry, &lines);
+}
+
+static void clock_skew(FILE *out, const char *name, const struct broker *broker)
+{
+    const struct host_clock *clock;
+
+    for (clock = broker->tokens.clocks.by_origin; clock; clock = clock->hh.next) {
+        if (!clock->known)
+            continue;
+        fprintf(out, "%s{host=\"", name);
+        write_label(out, clock->origin);
+        fprintf(out, "\"} %s%" PRId64 ".%03u\n", clock->skew_ms < 0 ? "-" : "",
+                (clock->skew_ms < 0 ? -clock->skew_ms : clock->skew_ms) / 1000,
+                (unsigned)((clock->skew_ms < 0 ? -clock->skew_ms : clock->skew_ms) % 1000));
+    }
+}
+
 #define NUMBER(function, expression)                                                               \
     static void function(FILE *out, const char *name, const struct broker *broker)                 \
     {                                                                                              \
@@ -123,6 +174,11 @@ static const struct metric metrics[] = {
     {"refresh_token_save_failures_total", "counter", "of them, those that it did not save",
      save_failures},
     {"refresh_tokens_unsaved", "gauge", "refresh tokens that are in memory only now", unsaved},
+    {"clock_skew_seconds", "gauge", "by how much a token endpoint's clock is ahead of ours",
+     clock_skew},
+    {"secret_expiry_seconds", "gauge",
+     "until a client secret or certificate ends, of those that do within 30 days or have",
+     secret_expiry},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -30,14 +30,26 @@ static void add_key(crypto_generichash_state *hash, struct slice text)
     crypto_generichash_update(hash, (const unsigned char *)text.ptr, text.len);
 }
 
-/* "https://host:port" of a URL. */
-static struct slice origin_of(const char *url)
+/* A domain of Google Workspace allows a service account, or does not: that is the
+ * domain's affair alone. */
+static struct slice domain_of(const struct account_record *record)
 {
-    size_t scheme = strlen("https://");
+    const char *at = strrchr(record->sasl_user, '@');
 
-    if (strlen(url) < scheme)
-        return slice_of(url);
-    return (struct slice){url, scheme + strcspn(url + scheme, "/?")};
+    return slice_of(record->grant == GRANT_SERVICE_ACCOUNT && at ? at + 1 : "");
+}
+
+static void add_app(crypto_generichash_state *hash, const struct account_record *record)
+{
+    add_key(hash, slice_of(record->token_url));
+    add_key(hash, slice_of(record_grant_names[record->grant]));
+    add_key(hash, slice_of(record->client_id));
+    add_key(hash, slice_of(record->client_secret));
+    if (record->key)
+        add_key(hash, (struct slice){(const char *)record->key->digest, SIGNING_KEY_DIGEST});
+    add_key(hash, slice_of(record->scope));
+    add_key(hash, slice_of(record->extra));
+    add_key(hash, domain_of(record));
 }
 
 static void make_key(enum gate_kind kind, const struct account_record *record,
@@ -46,15 +58,10 @@ static void make_key(enum gate_kind kind, const struct account_record *record,
     crypto_generichash_state hash;
 
     crypto_generichash_init(&hash, NULL, 0, GATE_KEY_BYTES);
-    if (kind == GATE_ENDPOINT) {
-        add_key(&hash, origin_of(record->token_url));
-    } else {
-        add_key(&hash, slice_of(record->token_url));
-        add_key(&hash, slice_of(record->client_id));
-        add_key(&hash, slice_of(record->client_secret));
-        add_key(&hash, slice_of(record->scope));
-        add_key(&hash, slice_of(record->extra));
-    }
+    if (kind == GATE_ENDPOINT)
+        add_key(&hash, url_origin(record->token_url));
+    else
+        add_app(&hash, record);
     crypto_generichash_final(&hash, key, GATE_KEY_BYTES);
 }
 
@@ -76,6 +83,8 @@ static struct gate *find_or_make(struct tokens *tokens, enum gate_kind kind,
     list_init(&gate->accounts);
     list_init(&gate->queued);
     list_init(&gate->urgent);
+    if (kind == GATE_ENDPOINT)
+        gate->clock = clocks_of(&tokens->clocks, record->token_url);
     HASH_ADD(hh, tokens->gates[kind], key, GATE_KEY_BYTES, gate);
     return gate;
 }

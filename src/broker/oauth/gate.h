@@ -1,5 +1,5 @@
 /* What accounts have in common, and fail together: the token endpoint, and the
- * application (client id, secret, scope) at it.
+ * application (client id, secret or key, scope) at it.
  *
  * When an endpoint is down, or an application's secret has expired, each of
  * 10,000 accounts would find out by itself, again and again. So a gate closes
@@ -40,6 +40,7 @@ struct gate {
     struct list queued, urgent; /* token.node */
     size_t running;
     struct list_node turn_node; /* tokens.turns, while somebody is queued */
+    struct host_clock *clock;   /* the endpoint's; NULL: taken for ours */
 };
 
 /* What accounts behind a closed gate are. */

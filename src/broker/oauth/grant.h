@@ -5,6 +5,13 @@
 #include "broker/store/record.h"
 
 /* The body of the request. `refresh_token` is the newest one, which may be
- * newer than the record's. False: memory is out. */
-bool grant_refresh(struct form *form, const struct account_record *record,
-                   const char *refresh_token);
+ * newer than the record's; `wall_ms` is the endpoint's time, for what is signed. False:
+ * memory is out, or the key does not sign. */
+bool grant_write(struct form *form, const struct account_record *record, const char *refresh_token,
+                 uint64_t wall_ms);
+
+/* Whether a person stands behind it, who can consent anew when it is refused. */
+static inline bool grant_has_person(const struct account_record *record)
+{
+    return record->grant == GRANT_REFRESH_TOKEN;
+}

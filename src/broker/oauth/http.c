@@ -31,7 +31,7 @@ struct http_request {
     char *answer; /* OAUTH_BODY_MAX octets, once the first came */
     size_t answer_len;
     bool too_large;
-    char retry_after[64], content_type[64];
+    char retry_after[64], content_type[64], date[64];
     char error[CURL_ERROR_SIZE];
     http_done *done;
     void *owner;
@@ -233,6 +233,7 @@ static size_t on_header(char *octets, size_t size, size_t count, void *owner)
     struct slice line = {octets, size * count};
 
     take_header(line, SLICE("Retry-After:"), request->retry_after, sizeof(request->retry_after));
+    take_header(line, SLICE("Date:"), request->date, sizeof(request->date));
     take_header(line, SLICE("Content-Type:"), request->content_type, sizeof(request->content_type));
     return line.len;
 }
@@ -333,6 +334,7 @@ static void finish(struct http_request *request, CURLcode code)
     struct oauth_answer answer = {.body = {request->answer, request->answer_len},
                                   .retry_after = slice_of(request->retry_after),
                                   .content_type = slice_of(request->content_type),
+                                  .date = slice_of(request->date),
                                   .wall_ms = clock_wall_ms()};
 
     curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &answer.status);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/date.h"
 #include "base/log.h"
+#include "broker/oauth/grant.h"
 #include "broker/oauth/policy.h"
 #include "broker/oauth/token_private.h"
 #include "broker/store/shared_text.h"
@@ -48,8 +49,16 @@ static void add_next_try(struct text *text, uint64_t delay_ms)
     text_addf(text, "; next try at %s", when);
 }
 
-static void explain(enum account_state state, uint64_t delay_ms, const char *cause, char *out,
-                    size_t cap)
+/* A grant that nobody consented to cannot be consented to anew: then the mailbox or the
+ * application is what must be set right. */
+static enum account_state state_for(const struct account_record *record, enum account_state state)
+{
+    return state == ACCOUNT_NEEDS_CONSENT && !grant_has_person(record) ? ACCOUNT_MISCONFIGURED
+                                                                       : state;
+}
+
+static void explain(enum account_state state, enum oauth_class class_, uint64_t delay_ms,
+                    const char *cause, char *out, size_t cap)
 {
     struct text text;
 
@@ -57,6 +66,8 @@ static void explain(enum account_state state, uint64_t delay_ms, const char *cau
     if (state == ACCOUNT_NEEDS_CONSENT)
         text_addf(&text, "the provider no longer accepts the refresh token, sign in again: %s",
                   cause);
+    else if (state == ACCOUNT_MISCONFIGURED && class_ == OAUTH_CONSENT)
+        text_addf(&text, "the token endpoint refuses a token for this mailbox: %s", cause);
     else if (state == ACCOUNT_MISCONFIGURED)
         text_addf(&text, "the token endpoint refuses the application: %s", cause);
     else
@@ -82,7 +93,7 @@ void outcome_gated(struct account *account, const struct gate *gate, uint64_t de
     enum account_state state = gate_state(gate->kind);
     char text[OAUTH_TEXT_MAX + 160];
 
-    explain(state, delay_ms, gate->text, text, sizeof(text));
+    explain(state, OAUTH_APP, delay_ms, gate->text, text, sizeof(text));
     set_down(token, state, delay_ms, text);
     token->waits_for = gate->kind;
     if (!token_valid(account) && !account->record->disabled)
@@ -171,12 +182,14 @@ void outcome_failure(struct account *account, const struct oauth_response *respo
     down = policy_after_failure(response->class_, &facts, &limits);
     if (down.state == ACCOUNT_NEEDS_CONSENT && plan.confirming)
         down.state = ACCOUNT_THROTTLED; /* it is not believed yet */
+    plan.state = state_for(record, plan.state);
+    down.state = state_for(record, down.state);
     token->tokens->stats.failures++;
     token->failures++;
     token->last_class = response->class_;
     token->confirming = plan.confirming;
     log_failure(account, response, plan.delay_ms);
-    explain(down.state, plan.delay_ms, response->text, text, sizeof(text));
+    explain(down.state, response->class_, plan.delay_ms, response->text, text, sizeof(text));
     set_down(token, down.state, plan.delay_ms, text);
     if (plan.state != ACCOUNT_ACTIVE)
         outcome_hold_down(account);

@@ -23,6 +23,7 @@ struct rule {
     const char *error;
     const char *body; /* occurs in the body, any case */
     enum oauth_class class_;
+    bool clock; /* see oauth_response */
 };
 
 static const struct rule rules[] = {
@@ -50,12 +51,31 @@ static const struct rule rules[] = {
     {.error = "temporarily_unavailable", .class_ = OAUTH_TRANSIENT},
     {.error = "server_error", .class_ = OAUTH_TRANSIENT},
     {.error = "internal_failure", .class_ = OAUTH_TRANSIENT},
+    /* What we signed, as our clock was: the answer's Date has corrected that for the next
+     * request. */
+    {.aadsts = 700024, .class_ = OAUTH_TRANSIENT, .clock = true},
+    {.error = "invalid_grant",
+     .body = "short-lived token",
+     .class_ = OAUTH_TRANSIENT,
+     .clock = true},
     /* The application: all accounts of the client suffer. */
+    {.error = "invalid_grant", .body = "Invalid JWT", .class_ = OAUTH_APP}, /* signature... */
+    {.error = "invalid_grant",
+     .body = "Invalid grant: account not found",
+     .class_ = OAUTH_APP},                    /* its own */
     {.aadsts = 7000215, .class_ = OAUTH_APP}, /* wrong secret */
     {.aadsts = 7000222, .class_ = OAUTH_APP}, /* expired secret */
     {.aadsts = 7000218, .class_ = OAUTH_APP}, /* secret missing */
     {.aadsts = 700025, .class_ = OAUTH_APP},  /* secret sent by a public client */
+    {.aadsts = 7000216, .class_ = OAUTH_APP}, /* neither secret nor assertion */
     {.aadsts = 700027, .class_ = OAUTH_APP},  /* assertion */
+    {.aadsts = 700021, .class_ = OAUTH_APP},  /* its issuer is not the client */
+    {.aadsts = 700023, .class_ = OAUTH_APP},  /* its audience */
+    {.aadsts = 50027, .class_ = OAUTH_APP},   /* it is no good JWT */
+    {.aadsts = 5002738, .class_ = OAUTH_APP}, /* its algorithm */
+    {.aadsts = 500011, .class_ = OAUTH_APP},  /* resource unknown in the tenant */
+    {.aadsts = 1002012, .class_ = OAUTH_APP}, /* scope of client credentials */
+    {.aadsts = 28000, .class_ = OAUTH_APP},   /* scopes of several resources */
     {.aadsts = 700016, .class_ = OAUTH_APP},  /* application unknown */
     {.aadsts = 7000112, .class_ = OAUTH_APP}, /* application disabled */
     {.aadsts = 90002, .class_ = OAUTH_APP},   /* tenant unknown */
@@ -88,6 +108,8 @@ static const struct rule rules[] = {
     {.error = "disabled_client", .class_ = OAUTH_APP},
     {.error = "invalid_scope", .class_ = OAUTH_APP},
     {.error = "invalid_request", .class_ = OAUTH_APP},
+    {.error = "invalid_resource", .class_ = OAUTH_APP},
+    {.error = "org_internal", .class_ = OAUTH_APP},
     {.error = "unsupported_grant_type", .class_ = OAUTH_APP},
     /* A success that cannot be used, a page of some proxy, an error that
      * nobody has documented: never a reason to give an account up. */
@@ -124,13 +146,13 @@ static bool matches(const struct rule *rule, const struct facts *facts)
     return !rule->body || slice_find_nocase(facts->body, slice_of(rule->body)) >= 0;
 }
 
-static enum oauth_class classify(const struct facts *facts)
+static const struct rule *rule_of(const struct facts *facts)
 {
     const struct rule *rule = rules;
 
     while (!matches(rule, facts))
         rule++;
-    return rule->class_;
+    return rule;
 }
 
 static void add_code(struct facts *facts, uint64_t code)
@@ -215,6 +237,28 @@ static struct slice read_error(const json_t *root, struct slice *description)
     return text_of(error, "status");
 }
 
+static bool is_token_char(char c)
+{
+    return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') || c == '-' ||
+           c == '_' || c == '.';
+}
+
+/* What looks like a JSON Web Token may be one that we signed. */
+static void mask_jwts(char *text)
+{
+    char *at = text;
+
+    while ((at = strstr(at, "eyJ"))) {
+        size_t len = 0;
+
+        while (is_token_char(at[len]))
+            len++;
+        if (len > 40)
+            memset(at + 3, '*', len - 3);
+        at += len;
+    }
+}
+
 static void describe(struct oauth_response *response, const struct oauth_answer *answer,
                      struct slice description)
 {
@@ -240,6 +284,7 @@ static void describe(struct oauth_response *response, const struct oauth_answer 
         text_add_str(&text, "no explanation");
     if (text.len > 200 && !description.len)
         response->text[200] = '\0';
+    mask_jwts(response->text);
 }
 
 static void take_error(struct oauth_response *response, const struct oauth_answer *answer,
@@ -247,13 +292,16 @@ static void take_error(struct oauth_response *response, const struct oauth_answe
 {
     struct facts facts = {.status = answer->status, .body = answer->body};
     struct slice description, error = read_error(root, &description);
+    const struct rule *rule;
     struct text name;
 
     text_init(&name, response->error, sizeof(response->error));
     add_printable(&name, error, false);
     facts.error = response->error;
     read_codes(&facts, root, description);
-    response->class_ = classify(&facts);
+    rule = rule_of(&facts);
+    response->class_ = rule->class_;
+    response->clock = rule->clock;
     response->aadsts = facts.code_count ? facts.codes[0] : 0;
     describe(response, answer, description);
 }

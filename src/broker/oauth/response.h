@@ -26,11 +26,13 @@ struct oauth_answer { /* as HTTP delivered it */
     struct slice body;
     struct slice retry_after; /* the header's value, "" none */
     struct slice content_type;
-    uint64_t wall_ms; /* when it came: Retry-After may be a date */
+    struct slice date; /* the header's value, "" none */
+    uint64_t wall_ms;  /* when it came: Retry-After may be a date */
 };
 
 struct oauth_response {
     enum oauth_class class_;
+    bool clock;                /* what we signed has the wrong time */
     char *access_token;        /* OAUTH_OK: owned, visible ASCII */
     char *refresh_token;       /* when the answer has one */
     uint64_t expires_ms;       /* life of the access token; 0: not told */

@@ -81,6 +81,11 @@ void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, st
     saving_init(tokens);
 }
 
+void tokens_clear(struct tokens *tokens)
+{
+    clocks_clear(&tokens->clocks);
+}
+
 void tokens_set_stage(struct tokens *tokens, enum tokens_stage stage)
 {
     tokens->stage = stage;
@@ -267,12 +272,26 @@ void token_settings_changed(struct account *account)
         enqueue(token, false);
 }
 
+uint64_t token_now_wall_ms(const struct account *account)
+{
+    const struct gate *endpoint = account->token.gates[GATE_ENDPOINT];
+
+    return host_clock_now(endpoint ? endpoint->clock : NULL, clock_wall_ms());
+}
+
 bool token_valid(const struct account *account)
 {
     const struct token *token = &account->token;
 
     return token->value && loop_now(token->tokens->loop) < token->expires_ms &&
-           clock_wall_ms() < token->expires_wall_ms;
+           token_now_wall_ms(account) < token->expires_wall_ms;
+}
+
+uint64_t token_expires_wall_ms(const struct account *account)
+{
+    uint64_t now = token_now_wall_ms(account), ends = account->token.expires_wall_ms;
+
+    return clock_wall_ms() + (ends > now ? ends - now : 0);
 }
 
 void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms)
@@ -287,7 +306,7 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     token->last_class = OAUTH_OK;
     token->refreshed_wall_ms = clock_wall_ms() - age;
     token->expires_ms = now + left;
-    token->expires_wall_ms = clock_wall_ms() + left;
+    token->expires_wall_ms = token_now_wall_ms(account) + left;
     token->half_ms = now + left / 2;
     if (token->forced)
         token->forced_serial = token->serial;
@@ -319,7 +338,7 @@ static const char *newest_refresh_token(const struct account *account)
 
 static bool is_rotated(const struct account *account, const struct oauth_response *response)
 {
-    return response->refresh_token &&
+    return response->refresh_token && account->record->grant == GRANT_REFRESH_TOKEN &&
            strcmp(response->refresh_token, newest_refresh_token(account)) != 0;
 }
 
@@ -363,10 +382,12 @@ static void on_answer(void *owner, const struct oauth_answer *answer, const char
     struct oauth_response response;
 
     token->request = NULL;
-    if (answer)
+    if (answer) {
+        host_clock_sample(token->gates[GATE_ENDPOINT]->clock, answer->date, answer->wall_ms);
         oauth_response_read(&response, answer);
-    else
+    } else {
         oauth_response_failed(&response, why);
+    }
     oauth_response_mask(&response, newest_refresh_token(account));
     oauth_response_mask(&response, account->record->client_secret);
     if (token->outdated)
@@ -379,13 +400,18 @@ static void on_answer(void *owner, const struct oauth_answer *answer, const char
     pump(tokens);
 }
 
-static bool send_request(struct account *account)
+/* False: it could not; `why` tells. */
+static bool send_request(struct account *account, const char **why)
 {
     struct token *token = &account->token;
     struct form form;
 
     form_init(&form);
-    if (grant_refresh(&form, account->record, newest_refresh_token(account)))
+    *why = "out of memory";
+    if (!grant_write(&form, account->record, newest_refresh_token(account),
+                     token_now_wall_ms(account)))
+        *why = "the request could not be made, for lack of memory or because the key does not sign";
+    else
         token->request =
             http_post(token->tokens->http, account->record->token_url,
                       (struct slice){form.at, form.len}, token->failures > 0, on_answer, account);
@@ -399,6 +425,7 @@ static void start(struct account *account)
     struct tokens *tokens = token->tokens;
     uint64_t wait = 0;
     struct gate *closed = gates_ask(account, loop_now(tokens->loop), &wait);
+    const char *why;
 
     if (closed) {
         outcome_gated(account, closed, wait);
@@ -409,10 +436,10 @@ static void start(struct account *account)
     }
     token_move(token, TOKEN_RUNNING);
     tokens->stats.requests++;
-    if (!send_request(account)) {
+    if (!send_request(account, &why)) {
         struct oauth_response response;
 
-        oauth_response_failed(&response, "out of memory");
+        oauth_response_failed(&response, why);
         outcome_failure(account, &response);
     }
 }

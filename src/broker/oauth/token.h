@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "broker/oauth/clocks.h"
 #include "broker/oauth/gate.h"
 #include "broker/store/store.h"
 #include "ipc/ipc.h"
@@ -66,8 +67,9 @@ struct token {
     /* The token. */
     char *value; /* NULL: none, or refused */
     uint64_t serial;
-    uint64_t expires_ms, expires_wall_ms; /* both must be ahead: clocks jump */
-    uint64_t half_ms;                     /* half of its life is over */
+    /* Both must be ahead: clocks jump. The second is in the endpoint's time. */
+    uint64_t expires_ms, expires_wall_ms;
+    uint64_t half_ms; /* half of its life is over */
     /* The refresh token, when newer than the record's: it could not be saved. */
     char *unsaved;
     struct list_node unsaved_node;
@@ -113,6 +115,7 @@ struct tokens {
     size_t saves_running;
     struct gate *gates[GATES]; /* hash tables by key */
     size_t gates_closed[GATES];
+    struct clocks clocks; /* of token endpoints, those of verifications too */
     enum tokens_stage stage;
     struct tokens_stats stats;
     /* The store's record differs from ours: somebody edited it. */
@@ -120,6 +123,7 @@ struct tokens {
 };
 
 void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, struct store *store);
+void tokens_clear(struct tokens *tokens); /* when no account is left */
 /* Begins fewer requests, or none. */
 void tokens_set_stage(struct tokens *tokens, enum tokens_stage stage);
 /* Requests and savings under way: to cut one off could lose a refresh token. */
@@ -146,6 +150,10 @@ void token_grant_clear(struct token_grant *grant);
 void token_settings_changed(struct account *account);
 
 bool token_valid(const struct account *account);
+/* When its life ends by our clock. */
+uint64_t token_expires_wall_ms(const struct account *account);
+/* Now, as the account's endpoint sees it: the time of token.expires_wall_ms. */
+uint64_t token_now_wall_ms(const struct account *account);
 /* Asks the endpoint now, whatever the token's age, a park or the operator's
  * switch; only a throttle is respected. Never calls `done` before it returns. */
 void token_verify(struct account *account, struct token_waiter *waiter);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <uthash.h>
 
+#include "base/clock.h"
 #include "broker/oauth/grant.h"
 #include "broker/oauth/http.h"
 #include "broker/oauth/policy.h"
@@ -16,12 +17,14 @@ struct verify_host {
     size_t successes;                 /* since the limit was changed */
     uint64_t paused_until;            /* ms */
     struct timer timer;               /* the pause's end, and work outside of callbacks */
+    struct host_clock *clock;
     char *origin;
 };
 
 struct verifier {
     struct loop *loop;
     struct http *http;
+    struct clocks *clocks;
     const struct conf *conf;
     struct verify_host *hosts;
 };
@@ -56,12 +59,12 @@ static void move(struct verify *verify, enum verify_phase phase, bool again)
         list_push_tail(&host->lists[phase], &verify->node);
 }
 
-struct verifier *verifier_new(struct loop *loop, struct http *http)
+struct verifier *verifier_new(struct loop *loop, struct http *http, struct clocks *clocks)
 {
     struct verifier *verifier = calloc(1, sizeof(*verifier));
 
     if (verifier)
-        *verifier = (struct verifier){.loop = loop, .http = http};
+        *verifier = (struct verifier){.loop = loop, .http = http, .clocks = clocks};
     return verifier;
 }
 
@@ -163,7 +166,7 @@ static void take_success(struct verify *verify, struct oauth_response *response)
         response->expires_ms ? response->expires_ms : conf->token_default_life_ms;
     verify->grant.came_ms = loop_now(host->verifier->loop);
     response->access_token = NULL;
-    if (response->refresh_token &&
+    if (response->refresh_token && verify->record->grant == GRANT_REFRESH_TOKEN &&
         strcmp(response->refresh_token, verify->record->refresh_token) != 0) {
         verify->refresh_token = response->refresh_token;
         response->refresh_token = NULL;
@@ -201,17 +204,19 @@ static void on_answer(void *owner, const struct oauth_answer *answer, const char
     struct oauth_response response;
 
     verify->request = NULL;
-    if (!answer && !verify->tried) {
-        verify->tried = true; /* the connection may have been the trouble */
+    if (answer) {
+        host_clock_sample(host->clock, answer->date, answer->wall_ms);
+        oauth_response_read(&response, answer);
+    } else {
+        oauth_response_failed(&response, why);
+    }
+    if ((!answer || response.clock) && !verify->tried) {
+        verify->tried = true; /* the connection may have been the trouble, or was our clock */
         move(verify, VERIFY_WAITING, true);
     } else {
-        if (answer)
-            oauth_response_read(&response, answer);
-        else
-            oauth_response_failed(&response, why);
         take_response(verify, &response);
-        oauth_response_clear(&response);
     }
+    oauth_response_clear(&response);
     pump(host);
 }
 
@@ -222,7 +227,8 @@ static void start(struct verify *verify)
     struct form form;
 
     form_init(&form);
-    if (grant_refresh(&form, record, record->refresh_token))
+    if (grant_write(&form, record, record->refresh_token,
+                    host_clock_now(host->clock, clock_wall_ms())))
         verify->request =
             http_post(host->verifier->http, record->token_url, (struct slice){form.at, form.len},
                       verify->tried, on_answer, verify);
@@ -230,7 +236,9 @@ static void start(struct verify *verify)
     if (verify->request)
         move(verify, VERIFY_RUNNING, false);
     else
-        end_with(verify, OAUTH_TRANSIENT, "out of memory");
+        end_with(verify, OAUTH_TRANSIENT,
+                 "the request could not be made, for lack of memory or because the key does not "
+                 "sign");
 }
 
 static void pump(struct verify_host *host)
@@ -273,8 +281,7 @@ static void on_timer(struct timer *timer)
 
 static struct verify_host *find_or_make(struct verifier *verifier, const char *url)
 {
-    size_t scheme = strlen("https://");
-    struct slice origin = {url, scheme + strcspn(url + scheme, "/?")};
+    struct slice origin = url_origin(url);
     struct verify_host *host;
 
     HASH_FIND(hh, verifier->hosts, origin.ptr, origin.len, host);
@@ -286,6 +293,7 @@ static struct verify_host *find_or_make(struct verifier *verifier, const char *u
         return NULL;
     }
     host->verifier = verifier;
+    host->clock = clocks_of(verifier->clocks, url);
     host->limit = verifier->conf->oauth_verify_concurrency;
     for (size_t i = 0; i < VERIFY_PHASES; i++)
         list_init(&host->lists[i]);

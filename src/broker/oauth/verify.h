@@ -39,7 +39,8 @@ struct verify {
     bool tried; /* once without an answer */
 };
 
-struct verifier *verifier_new(struct loop *loop, struct http *http);
+/* `clocks` of the token endpoints; it must last as long. */
+struct verifier *verifier_new(struct loop *loop, struct http *http, struct clocks *clocks);
 /* The configuration's limits, from now on. */
 void verifier_configure(struct verifier *verifier, const struct conf *conf);
 /* Whoever still waits is not called any more. */

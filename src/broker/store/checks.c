@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/date.h"
 #include "base/str.h"
 #include "conf/conf.h"
 #include "ipc/ipc.h"
@@ -160,5 +161,21 @@ const char *check_password_hash(const char *text)
         crypto_pwhash_str_needs_rehash(padded, crypto_pwhash_OPSLIMIT_INTERACTIVE,
                                        crypto_pwhash_MEMLIMIT_INTERACTIVE) < 0)
         return "an Argon2id hash as \"bearerctl passwd\" prints it";
+    return NULL;
+}
+
+const char *check_app(const char *text)
+{
+    if (strlen(text) >= CONF_NAME_MAX || !all_between(text, 0x21, 0x7e))
+        return "the name of an application of the configuration (apps.NAME)";
+    return NULL;
+}
+
+const char *check_day(const char *text)
+{
+    uint64_t ms;
+
+    if (text[0] && !date_parse_day(text, &ms))
+        return "a day such as 2026-12-31";
     return NULL;
 }

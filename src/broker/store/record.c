@@ -4,6 +4,7 @@
 
 #include "broker/store/checks.h"
 #include "broker/store/record_fields.h"
+#include "broker/store/record_grant.h"
 #include "broker/store/shared_text.h"
 #include "broker/wipe.h"
 
@@ -27,6 +28,7 @@ static const struct {
     {AT(endpoint), IDENTITY | SHARED},
     {AT(host), IDENTITY | SHARED},
     {AT(token_url), CREDENTIAL | IDENTITY | SHARED},
+    {AT(app), SHARED},
     {AT(client_id), CREDENTIAL | IDENTITY},
     {AT(client_secret), CREDENTIAL | IDENTITY},
     {AT(refresh_token), CREDENTIAL | IDENTITY},
@@ -116,6 +118,7 @@ static struct account_record *settle(const struct account_record *draft)
         return NULL;
     *record = *draft;
     record->block = size;
+    record->key = signing_key_ref(draft->key);
     clear_texts(record);
     for (size_t i = 0; i < TEXTS; i++) {
         const char *text = settle_text(draft, record, i, &free_at);
@@ -167,6 +170,7 @@ void record_free(struct account_record *record)
     if (!record)
         return;
     drop_token(record);
+    signing_key_unref(record->key);
     for (size_t i = 0; i < TEXTS; i++) {
         if (texts[i].part & SHARED)
             shared_text_drop(text_of(record, i));
@@ -201,29 +205,33 @@ static void take_defaults(struct account_record *record, const struct conf *conf
     record->retry_max_attempts = provider->retry_max_attempts;
 }
 
-/* What the provider's row gives where the record says nothing. */
+static const struct conf_provider *known_provider(const struct account_record *record,
+                                                  const struct conf *conf)
+{
+    const struct conf_provider *provider = conf_provider(conf, slice_of(record->provider));
+
+    return strcmp(provider->name, record->provider) == 0 ? provider : NULL;
+}
+
+/* What the provider's row gives where neither record nor application says anything. */
 static bool take_provider(struct record_draft *draft, const struct conf *conf, struct reason *why)
 {
     struct account_record *record = &draft->record;
-    const struct conf_provider *provider;
-    bool known;
+    const struct conf_provider *provider = known_provider(record, conf);
 
-    slice_copy(slice_of(record->provider), draft->provider, sizeof(draft->provider));
-    ascii_lower_in_place(draft->provider);
-    record->provider = draft->provider;
-    provider = conf_provider(conf, slice_of(record->provider));
-    known = strcmp(provider->name, record->provider) == 0;
-    if (!known && !(record->endpoint[0] && record->token_url[0]))
+    if (!provider && !(record->endpoint[0] && record->token_url[0]))
         return reason_set(why,
                           "\"provider\": \"%s\" is not known; name gmail, outlook or a provider "
                           "of the configuration, or give both \"oauth_endpoint\" and "
                           "\"oauth_token_url\"",
                           record->provider);
-    if (known && !record->endpoint[0])
+    if (provider && !record->endpoint[0])
         record->endpoint = provider->smtp_endpoint;
-    if (known && !record->token_url[0])
+    if (provider && !record->token_url[0])
         record->token_url = provider->token_url;
-    if (known && !record->scope[0])
+    if (provider && !record->scope[0] && record->grant != GRANT_REFRESH_TOKEN)
+        record->scope = provider->app_scope;
+    if (provider && !record->scope[0])
         record->scope = provider->scope;
     if (!record->endpoint[0])
         return reason_set(why, "\"oauth_endpoint\" is missing, and provider \"%s\" has none",
@@ -231,6 +239,7 @@ static bool take_provider(struct record_draft *draft, const struct conf *conf, s
     if (!record->token_url[0])
         return reason_set(why, "\"oauth_token_url\" is missing, and provider \"%s\" has none",
                           record->provider);
+    provider = conf_provider(conf, slice_of(record->provider));
     if (provider->connection_ceiling && record->max_connections > provider->connection_ceiling)
         record->max_connections = provider->connection_ceiling;
     return true;
@@ -240,19 +249,23 @@ static bool take_provider(struct record_draft *draft, const struct conf *conf, s
 static bool take_tenant(struct record_draft *draft, bool own_url, struct reason *why)
 {
     struct account_record *record = &draft->record;
-    const char *common = strstr(record->token_url, "/common/");
+    struct slice common = record_common_tenant(record->token_url);
+    const char *tenant = record->tenant[0] ? record->tenant : draft->app ? draft->app->tenant : "";
     struct text text;
 
-    if (!record->tenant[0] || own_url)
+    if (!tenant[0] || own_url)
         return true;
-    if (!common)
+    if (!common.len && !record->tenant[0])
+        return true; /* the application's own URL has it */
+    if (!common.len)
         return reason_set(why,
                           "\"tenant\" has no place in \"%s\"; give \"oauth_token_url\" instead",
                           record->token_url);
+    record->tenant = tenant;
     text_init(&text, draft->token_url, sizeof(draft->token_url));
-    text_add(&text, record->token_url, (size_t)(common - record->token_url) + 1);
-    text_add_str(&text, record->tenant);
-    text_add_str(&text, common + strlen("/common"));
+    text_add(&text, record->token_url, (size_t)(common.ptr - record->token_url));
+    text_add_str(&text, tenant);
+    text_add_str(&text, common.ptr + common.len);
     record->token_url = draft->token_url;
     return !text.cut || reason_set(why, "\"tenant\" makes the token URL too long");
 }
@@ -280,13 +293,20 @@ static bool take_endpoint(struct record_draft *draft, struct reason *why)
            reason_set(why, "\"oauth_endpoint\": the name of the host is too long");
 }
 
-/* AADSTS900144 when it is missing (PROVIDERS.md 3.2). */
+/* Where nobody names one: Microsoft wants one (AADSTS900144, PROVIDERS.md 3.2), and a
+ * token without a user has none by itself. */
 static void take_scope(struct account_record *record)
 {
     static const struct slice microsoft = {"https://login.microsoftonline.", 30};
 
-    if (!record->scope[0] && slice_starts_nocase(slice_of(record->token_url), microsoft))
-        record->scope = "https://outlook.office.com/SMTP.Send offline_access";
+    if (record->scope[0])
+        return;
+    if (record->grant == GRANT_SERVICE_ACCOUNT)
+        record->scope = "https://mail.google.com/";
+    else if (slice_starts_nocase(slice_of(record->token_url), microsoft))
+        record->scope = record->grant == GRANT_CLIENT_CREDENTIALS
+                            ? "https://outlook.office365.com/.default"
+                            : "https://outlook.office.com/SMTP.Send offline_access";
 }
 
 static bool take_names(struct record_draft *draft, const json_t *object, struct reason *why)
@@ -305,15 +325,11 @@ static bool take_names(struct record_draft *draft, const json_t *object, struct 
            reason_set(why, "\"account_id\" is missing, and the e-mail is too long to make one");
 }
 
-/* The reference demands it; a client of a kind that has none says so. */
-static bool check_gmail(const struct account_record *record, const json_t *object,
-                        struct reason *why)
+static void lower_provider(struct record_draft *draft)
 {
-    if (strcmp(record->provider, "gmail") != 0 || record->client_secret[0] ||
-        json_is_string(json_object_get(object, "client_secret")))
-        return true;
-    return reason_set(why, "\"client_secret\" is missing; write \"\" for a client of Google that "
-                           "has none");
+    slice_copy(slice_of(draft->record.provider), draft->provider, sizeof(draft->provider));
+    ascii_lower_in_place(draft->provider);
+    draft->record.provider = draft->provider;
 }
 
 static bool read_draft(struct record_draft *draft, const json_t *object, const struct conf *conf,
@@ -326,11 +342,14 @@ static bool read_draft(struct record_draft *draft, const json_t *object, const s
         return reason_set(why, "it is not an object");
     take_defaults(record, conf, object);
     if (!record_read_fields(draft, object, where, problems, why) ||
-        !record_has_required(record, why))
+        !record_has_required(draft, why))
         return false;
-    own_url = record->token_url[0] != '\0';
-    if (!check_gmail(record, object, why) || !take_provider(draft, conf, why) ||
-        !take_tenant(draft, own_url, why) || !take_endpoint(draft, why))
+    lower_provider(draft);
+    if (!record_take_app(draft, conf, why) || !record_take_grant(draft, object, why))
+        return false;
+    own_url = record->token_url[0] && !draft->app;
+    if (!take_provider(draft, conf, why) || !take_tenant(draft, own_url, why) ||
+        !record_check_place(draft, why) || !take_endpoint(draft, why))
         return false;
     take_scope(record);
     return take_names(draft, object, why);
@@ -346,11 +365,19 @@ struct account_record *record_parse(const json_t *object, const struct conf *con
     draft.record = (struct account_record){.block = 0};
     clear_texts(&draft.record);
     form_init(&draft.extra);
+    draft.wanted_grant = draft.assertion = 0;
+    draft.private_key = draft.certificate = draft.secret_expires = "";
+    draft.service_account = NULL;
+    draft.app = NULL;
+    draft.own_endpoint = draft.own_token_url = "";
+    draft.app_service_account = NULL;
     if (read_draft(&draft, object, conf, where, problems, why)) {
         record = settle(&draft.record);
         if (!record)
             reason_set(why, "out of memory");
     }
+    signing_key_unref(draft.record.key);
+    json_decref(draft.app_service_account);
     form_clear(&draft.extra);
     return record;
 }
@@ -426,20 +453,21 @@ static bool same_texts(const struct account_record *a, const struct account_reco
 
 bool record_same_credentials(const struct account_record *a, const struct account_record *b)
 {
-    return same_texts(a, b, CREDENTIAL);
+    return same_texts(a, b, CREDENTIAL) && a->key == b->key && a->grant == b->grant &&
+           a->assertion == b->assertion;
 }
 
 bool record_same_identity(const struct account_record *a, const struct account_record *b)
 {
-    return same_texts(a, b, IDENTITY) && a->port == b->port && a->tls == b->tls &&
-           a->mechanism == b->mechanism;
+    return record_same_credentials(a, b) && same_texts(a, b, IDENTITY) && a->port == b->port &&
+           a->tls == b->tls && a->mechanism == b->mechanism;
 }
 
 bool record_same(const struct account_record *a, const struct account_record *b)
 {
     return record_same_identity(a, b) && same_texts(a, b, 0) && a->bdat == b->bdat &&
-           a->disabled == b->disabled && a->max_concurrent == b->max_concurrent &&
-           a->max_connections == b->max_connections &&
+           a->secret_expires_ms == b->secret_expires_ms && a->disabled == b->disabled &&
+           a->max_concurrent == b->max_concurrent && a->max_connections == b->max_connections &&
            a->max_messages_per_connection == b->max_messages_per_connection &&
            conf_limits_same(&a->limits, &b->limits) && a->max_age_ms == b->max_age_ms &&
            a->idle_ms == b->idle_ms && a->refresh_ahead_ms == b->refresh_ahead_ms &&

@@ -1,8 +1,8 @@
 /* One account as the operator wrote it, checked, with the provider's defaults
  * filled in: what a row of accounts.json becomes.
  *
- * No text is NULL, an absent one is "". A record holds the refresh token and the
- * client secret, so it never leaves the broker, and is wiped when freed. There may
+ * No text is NULL, an absent one is "". A record holds the refresh token, the client
+ * secret and a key, so it never leaves the broker, and is wiped when freed. There may
  * be 100,000 of them: a record is one block of memory, and what many have in
  * common they share.
  */
@@ -10,8 +10,19 @@
 
 #include <jansson.h>
 
+#include "broker/signing_key.h"
 #include "broker/store/problems.h"
 #include "conf/conf.h"
+
+/* How the account gets its access tokens without a person. */
+enum record_grant {
+    GRANT_REFRESH_TOKEN,
+    GRANT_CLIENT_CREDENTIALS, /* as the application itself */
+    GRANT_SERVICE_ACCOUNT,    /* Google's, for the mailbox */
+    RECORD_GRANTS
+};
+
+extern const char *const record_grant_names[RECORD_GRANTS]; /* "refresh_token"... */
 
 struct account_record {
     const char *id;
@@ -24,18 +35,24 @@ struct account_record {
     const char *endpoint;       /* host:port of the SMTP server */
     const char *host;           /* of it */
     const char *token_url;
-    const char *client_id, *client_secret, *refresh_token;
+    const char *app;       /* whose credentials these are; "" its own */
+    const char *client_id; /* of a service account: its address */
+    const char *client_secret, *refresh_token;
+    const struct signing_key *key; /* in place of a secret; NULL none; counted */
     const char *scope;
     const char *tenant;
     const char *extra; /* further form fields, encoded: "a=b&c=d" */
     const char *password_hash;
     const char *disabled_reason; /* for clients and people */
-    size_t block; /* octets of this record and the texts behind it */
+    size_t block;                /* octets of this record and the texts behind it */
     uint32_t port;
     uint32_t tls;       /* enum conf_upstream_tls */
     uint32_t mechanism; /* enum conf_mechanism */
     uint32_t bdat;      /* enum conf_auto */
     bool disabled;
+    uint8_t grant;              /* enum record_grant */
+    uint8_t assertion;          /* enum conf_assertion */
+    uint64_t secret_expires_ms; /* wall time, of the secret or certificate; 0 not known */
     uint32_t max_concurrent, max_connections, max_messages_per_connection;
     struct conf_limits limits;
     uint64_t max_age_ms, idle_ms;

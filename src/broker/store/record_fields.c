@@ -17,17 +17,19 @@ enum kind {
     FORM,    /* char *, from an object of texts */
     GROUP,   /* an object with the fields of `group` */
     LIMIT,   /* uint32_t, 0..: whatever is too large for it is no limit */
+    OBJECT,  /* const json_t *, an object that others read */
     NUMBER,  /* type-checked, without effect in this version */
     ANYTHING /* state that the original kept in its objects */
 };
 
 #define REQUIRED 1u
 #define SECRET 2u /* its value is never shown */
+#define FILLED 4u /* not empty when it is there */
 
 struct field {
     const char *key;
     enum kind kind;
-    size_t offset; /* into struct account_record */
+    size_t offset; /* into struct record_draft */
     unsigned flags;
     const char *(*check)(const char *text);
     const char *const *names;
@@ -35,7 +37,8 @@ struct field {
     double min, max;
 };
 
-#define AT(member) offsetof(struct account_record, member)
+#define AT(member) offsetof(struct record_draft, record.member)
+#define DRAFT(member) offsetof(struct record_draft, member)
 #define END_OF_FIELDS                                                                              \
     {                                                                                              \
         .key = NULL                                                                                \
@@ -43,6 +46,9 @@ struct field {
 
 static const char *const tls_names[] = {"auto", "starttls", "implicit", NULL};
 static const char *const mechanism_names[] = {"auto", "xoauth2", "oauthbearer", NULL};
+static const char *const grant_names[] = {"auto", "refresh_token", "client_credentials",
+                                          "service_account", NULL};
+static const char *const assertion_names[] = {"PS256", "RS256", NULL};
 static const char *const bdat_names[] = {"auto", "on", "off", NULL};
 
 static const struct field pool_fields[] = {
@@ -85,12 +91,19 @@ static const struct field breaker_fields[] = {
     END_OF_FIELDS};
 
 static const struct field fields[] = {
-    {"email", TEXT, AT(email), REQUIRED, check_email},
+    {"email", TEXT, AT(email), REQUIRED | FILLED, check_email},
     {"account_id", TEXT, AT(id), 0, check_id},
-    {"provider", TEXT, AT(provider), REQUIRED, check_provider},
-    {"client_id", TEXT, AT(client_id), REQUIRED, check_secret},
+    {"provider", TEXT, AT(provider), REQUIRED | FILLED, check_provider},
+    {"grant", CHOICE, DRAFT(wanted_grant), .names = grant_names},
+    {"app", TEXT, AT(app), 0, check_app},
+    {"client_id", TEXT, AT(client_id), FILLED, check_secret},
     {"client_secret", TEXT, AT(client_secret), SECRET, check_secret},
-    {"refresh_token", TEXT, AT(refresh_token), REQUIRED | SECRET, check_secret},
+    {"client_secret_expires", TEXT, DRAFT(secret_expires), 0, check_day},
+    {"private_key", TEXT, DRAFT(private_key), SECRET},
+    {"certificate", TEXT, DRAFT(certificate), 0},
+    {"assertion", CHOICE, DRAFT(assertion), .names = assertion_names},
+    {"service_account", OBJECT, DRAFT(service_account), SECRET},
+    {"refresh_token", TEXT, AT(refresh_token), FILLED | SECRET, check_secret},
     {"oauth_endpoint", TEXT, AT(endpoint), 0, check_endpoint},
     {"oauth_token_url", TEXT, AT(token_url), 0, check_https_url},
     {"ip_address", TEXT, AT(source_address), 0, check_address},
@@ -165,7 +178,7 @@ static bool read_text(const struct field *field, const json_t *value, void *at, 
     wants = field->check ? field->check(text.ptr) : NULL;
     if (wants)
         return bad(field, value, wants, why);
-    if (field->flags & REQUIRED && !text.len)
+    if (field->flags & FILLED && !text.len)
         return reason_set(why, "\"%s\" is empty", field->key);
     *(const char **)at = text.ptr;
     return true;
@@ -250,7 +263,7 @@ static bool read_fields(struct reading *reading, const struct field *table, cons
 
 static bool read_value(struct reading *reading, const struct field *field, const json_t *value)
 {
-    void *at = (char *)&reading->draft->record + field->offset;
+    void *at = (char *)reading->draft + field->offset;
 
     switch (field->kind) {
     case TEXT:
@@ -274,6 +287,11 @@ static bool read_value(struct reading *reading, const struct field *field, const
         if (!json_is_object(value))
             return bad(field, value, "an object", reading->why);
         return read_fields(reading, field->group, value);
+    case OBJECT:
+        if (!json_is_object(value))
+            return bad(field, value, "an object", reading->why);
+        *(const json_t **)at = value;
+        break;
     case ANYTHING:
         break;
     }
@@ -336,11 +354,11 @@ bool record_key_is_public(const char *key)
     return field && !(field->flags & SECRET);
 }
 
-bool record_has_required(const struct account_record *record, struct reason *why)
+bool record_has_required(const struct record_draft *draft, struct reason *why)
 {
     for (const struct field *field = fields; field->key; field++) {
         if (field->flags & REQUIRED &&
-            !(*(char *const *)(const void *)((const char *)record + field->offset))[0])
+            !(*(char *const *)(const void *)((const char *)draft + field->offset))[0])
             return reason_set(why, "\"%s\" is missing", field->key);
     }
     return true;

@@ -63,7 +63,17 @@ static const struct row rows[] = {
      OAUTH_THROTTLED, "invalid_grant", 70000},
     {"90055", 400, MS("temporarily_unavailable", 90055), OAUTH_THROTTLED, "temporarily_unavailable",
      90055},
+    /* our clock */
+    {"700024", 401, MS("invalid_client", 700024), OAUTH_TRANSIENT, "invalid_client", 700024},
+    {"short-lived", 400,
+     "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT: Token must be a "
+     "short-lived token (60 minutes) and in a reasonable timeframe. Check your iat and exp values "
+     "in the JWT claim.\"}",
+     OAUTH_TRANSIENT, "invalid_grant", 0},
     /* the account */
+    {"no such mailbox", 400,
+     "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid email or User ID\"}",
+     OAUTH_CONSENT, "invalid_grant", 0},
     {"invalid_grant google", 400,
      "{\"error\":\"invalid_grant\",\"error_description\":\"Token has been expired or revoked.\"}",
      OAUTH_CONSENT, "invalid_grant", 0},
@@ -97,6 +107,30 @@ static const struct row rows[] = {
      "invalid_client", 0},
     {"unauthorized_client", 401, "{\"error\":\"unauthorized_client\"}", OAUTH_APP,
      "unauthorized_client", 0},
+    {"JWT signature", 400,
+     "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT Signature.\"}", OAUTH_APP,
+     "invalid_grant", 0},
+    {"JWT audience", 400,
+     "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid JWT: Failed audience check. "
+     "The right audience is https://oauth2.googleapis.com/token\"}",
+     OAUTH_APP, "invalid_grant", 0},
+    {"service account gone", 400,
+     "{\"error\":\"invalid_grant\",\"error_description\":\"Invalid grant: account not found\"}",
+     OAUTH_APP, "invalid_grant", 0},
+    {"no delegation", 401,
+     "{\"error\":\"unauthorized_client\",\"error_description\":\"Client is unauthorized to "
+     "retrieve access tokens using this method, or client not authorized for any of the scopes "
+     "requested.\"}",
+     OAUTH_APP, "unauthorized_client", 0},
+    {"org_internal", 403, "{\"error\":\"org_internal\"}", OAUTH_APP, "org_internal", 0},
+    {"7000216", 401, MS("invalid_client", 7000216), OAUTH_APP, "invalid_client", 7000216},
+    {"700021", 401, MS("invalid_client", 700021), OAUTH_APP, "invalid_client", 700021},
+    {"700023", 401, MS("invalid_client", 700023), OAUTH_APP, "invalid_client", 700023},
+    {"50027", 401, MS("invalid_client", 50027), OAUTH_APP, "invalid_client", 50027},
+    {"5002738", 401, MS("invalid_client", 5002738), OAUTH_APP, "invalid_client", 5002738},
+    {"500011", 400, MS("invalid_resource", 500011), OAUTH_APP, "invalid_resource", 500011},
+    {"1002012", 400, MS("invalid_scope", 1002012), OAUTH_APP, "invalid_scope", 1002012},
+    {"28000", 400, MS("invalid_grant", 28000), OAUTH_APP, "invalid_grant", 28000},
     {"deleted_client", 401, "{\"error\":\"deleted_client\"}", OAUTH_APP, "deleted_client", 0},
     {"disabled_client", 401, "{\"error\":\"disabled_client\"}", OAUTH_APP, "disabled_client", 0},
     {"7000215", 401, MS("invalid_client", 7000215), OAUTH_APP, "invalid_client", 7000215},
@@ -162,6 +196,37 @@ static void test_classes(void **state)
         }
         oauth_response_clear(&got);
     }
+}
+
+static void test_clock_errors_are_told_apart(void **state)
+{
+    struct oauth_response got;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        bool clock =
+            strcmp(rows[i].name, "700024") == 0 || strcmp(rows[i].name, "short-lived") == 0;
+
+        read_answer(&got, rows[i].status, rows[i].body, "");
+        check_num(rows[i].name, got.clock, clock);
+        oauth_response_clear(&got);
+    }
+}
+
+static void test_assertions_are_masked(void **state)
+{
+    struct oauth_response got;
+
+    (void)state;
+    read_answer(&got, 400,
+                "{\"error\":\"invalid_request\",\"error_description\":\"bad assertion "
+                "eyJhbGciOiJQUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiJjaWQifQ.c2lnbmF0dXJl in request, "
+                "eyJshort\"}",
+                "");
+    assert_null(strstr(got.text, "eyJhb"));
+    assert_null(strstr(got.text, "c2lnb"));
+    assert_non_null(strstr(got.text, "* in request, eyJshort"));
+    oauth_response_clear(&got);
 }
 
 static const struct {
@@ -324,6 +389,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_clock_errors_are_told_apart),
+        cmocka_unit_test(test_assertions_are_masked),
         cmocka_unit_test(test_successes),
         cmocka_unit_test(test_tokens_that_cannot_be_used),
         cmocka_unit_test(test_retry_after),

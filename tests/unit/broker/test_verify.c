@@ -22,7 +22,7 @@ static struct verify *begin(const char *more)
     struct verify *verify = &checks[checks_made];
 
     if (!verifier) {
-        verifier = verifier_new(&world_loop, NULL);
+        verifier = verifier_new(&world_loop, NULL, &tokens.clocks);
         verifier_configure(verifier, conf);
     }
     snprintf(id, sizeof(id), "v%zu", checks_made);

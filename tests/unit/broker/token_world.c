@@ -60,12 +60,15 @@ void http_cancel(struct http_request *request)
     open_requests--;
 }
 
+const char *respond_date = "";
+
 void respond_with(struct http_request *request, long status, const char *body,
                   const char *retry_after)
 {
     struct oauth_answer answer = {.status = status,
                                   .body = slice_of(body),
                                   .retry_after = slice_of(retry_after),
+                                  .date = slice_of(respond_date),
                                   .wall_ms = clock_wall_ms()};
 
     assert_true(request->open);
@@ -253,6 +256,7 @@ int world_set_up(void **state)
     wall_offset = 1700000000000;
     request_count = open_requests = most_open = save_count = 0;
     told_tokens = told_states = store_changes = 0;
+    respond_date = "";
     told_state = ACCOUNT_ACTIVE;
     told_token[0] = told_text[0] = '\0';
     conf = conf_default();
@@ -274,6 +278,7 @@ int world_tear_down(void **state)
     check_num("requests left", (long long)open_requests, 0);
     while (save_count)
         finish_save(STORE_OK);
+    tokens_clear(&tokens);
     loop_close(&world_loop);
     conf_free(conf);
     return 0;

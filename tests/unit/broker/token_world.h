@@ -10,7 +10,7 @@
 
 struct http_request {
     bool open, fresh;
-    char url[128], body[512];
+    char url[128], body[2048];
     http_done *done;
     void *owner;
 };
@@ -46,6 +46,8 @@ bool world_start(void);
 /* Status 0: there is no connection. */
 void respond_with(struct http_request *request, long status, const char *body,
                   const char *retry_after);
+/* The Date of answers from now on; "": none. */
+extern const char *respond_date;
 void respond(long status, const char *body); /* to the oldest open request */
 void respond_all(long status, const char *body);
 void finish_save(enum store_status status); /* the newest */

@@ -21,6 +21,8 @@ static const char *other_value(const struct option_row *row, char *memory, size_
         return "127.0.0.1:26 none, [::1]:465 implicit, unix:/run/x starttls";
     case OPTION_RANGES:
         return "10.0.0.0/8, 2001:db8::/32";
+    case OPTION_DOMAINS:
+        return "a.example, b.example";
     case OPTION_MODE:
         return "0007";
     case OPTION_FACTOR:
@@ -214,8 +216,9 @@ static void see_option(const struct conf_option_info *info, void *arg)
     if (info->help[len - 1] != '.')
         fail_msg("%s: its help is not a sentence", info->name);
     listing->ranges |= strcmp(info->name, "workers") == 0 && strcmp(info->range, "0 to 64") == 0;
-    listing->outlook |= strcmp(info->name, "providers.NAME.max_connections") == 0 &&
-                        strcmp(info->default_text, "10; outlook: 3") == 0;
+    listing->outlook |=
+        strcmp(info->name, "providers.NAME.max_connections") == 0 &&
+        strcmp(info->default_text, "10; outlook: 3; outlook-china: 3; outlook-us: 3") == 0;
 }
 
 static void options_are_listed(void **state)
@@ -225,7 +228,7 @@ static void options_are_listed(void **state)
 
     (void)state;
     assert_int_equal(told, listing.count);
-    assert_int_equal(listing.count, option_row_count + provider_row_count);
+    assert_int_equal(listing.count, option_row_count + provider_row_count + app_row_count);
     assert_true(listing.ranges && listing.outlook);
 }
 
@@ -245,6 +248,8 @@ static struct wanted_origin origins[] = {
     {"log.level", "debug", "info", CONF_FLAG, 0, 0},
     {"workers", "3", "0", CONF_ENVIRONMENT, 0, 0},
     {"listeners", "127.0.0.1:26 none", "127.0.0.1:2525 none", CONF_FILE, 14, 0},
+    {"apps.contoso.client_secret", "(set)", "", CONF_FILE, 17, 0},
+    {"apps.contoso.assertion", "PS256", "PS256", CONF_DEFAULT, 0, 0},
     /* From oauth.refresh_ahead, from "default", its own, and built in. */
     {"providers.gmail.refresh_ahead", "7m", "10m", CONF_FILE, 6, 0},
     {"providers.mine.max_connections", "4", "10", CONF_FILE, 9, 0},
@@ -285,7 +290,10 @@ static void values_tell_their_origin(void **state)
                                  "    refresh_ahead: 2m\n"
                                  "  outlook:\n"
                                  "    max_connections: 2\n"
-                                 "listeners: [\"127.0.0.1:26\"]\n",
+                                 "listeners: [\"127.0.0.1:26\"]\n"
+                                 "apps:\n"
+                                 "  Contoso:\n"
+                                 "    client_secret: hush\n",
                                  NULL);
     size_t count = 0;
 
@@ -293,7 +301,7 @@ static void values_tell_their_origin(void **state)
     assert_true(conf_set(conf, "log.level", "debug", NULL));
     assert_true(conf_set_from(conf, "workers", "3", CONF_ENVIRONMENT, NULL));
     assert_true(conf_values(conf, see_value, &count));
-    assert_int_equal(count, option_row_count + 4 * provider_row_count);
+    assert_int_equal(count, option_row_count + 9 * provider_row_count + app_row_count);
     for (size_t i = 0; i < COUNT_OF(origins); i++)
         check_num(origins[i].name, (long long)origins[i].seen, 1);
     conf_free(conf);
