@@ -233,6 +233,7 @@ void broker_accounts_loaded(struct broker *broker)
         broker_fail(broker, "admin API", why.text);
         return;
     }
+    ledgers_begin(&broker->ledgers);
     broker->process = relay_process_new(&broker->loop, &broker->listeners,
                                         log_output_fd(broker->log), &relay_events, broker);
     if (!broker->process)
