@@ -154,8 +154,7 @@ static void forget_foreign(json_t *object, const struct account_record *record)
     }
     if (!same_provider || own_url)
         forget(object, "oauth_token_url");
-    if (!same_url || record->app[0] ||
-        strcmp(text_of(object, "client_id"), record->client_id) != 0)
+    if (!same_url || record->app[0] || strcmp(text_of(object, "client_id"), record->client_id) != 0)
         forget(object, "client_secret");
     if (!same_url)
         forget(object, "extra");
