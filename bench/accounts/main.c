@@ -1,6 +1,7 @@
 /* bearer-accounts: what a store of accounts costs, seen by its user.
  *
  *     bearer-accounts LOCATION fill N      adds N accounts, 1000 at a time
+ *     bearer-accounts LOCATION import FILE adds the records of an accounts.json
  *     bearer-accounts LOCATION measure R   loads all; R times each: adds one, changes it, replaces
  *                                          its token, removes it
  *
@@ -115,12 +116,13 @@ static json_t *make_record(size_t number)
     snprintf(email, sizeof(email), "mailbox.%zu@customer%zu.example", number, number % 997);
     snprintf(id, sizeof(id), "acc-%08zu", number);
     make_token(token, number, "token");
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "email", email, "account_id", id,
+    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s}", "email", email, "account_id", id,
                      "provider", outlook ? "outlook" : "gmail", "client_id",
                      outlook ? "00000000-1111-2222-3333-444444444444"
                              : "123456789012-abcdefghijklmnop.apps.googleusercontent.com",
                      "client_secret", "GOCSPX-a-secret-of-some-length", "refresh_token", token,
-                     "ip_address", "", "vmta_name", "vmta-1");
+                     "ip_address", "", "vmta_name", "vmta-1", "oauth_token_url",
+                     "https://127.0.0.1:1/token"); /* nobody is asked */
 }
 
 static struct store_edit make_edit(enum store_edit_kind kind, size_t number, json_t *object)
@@ -194,6 +196,23 @@ static void fill(struct user *user, size_t count)
     }
 }
 
+static void import(struct user *user, const char *path)
+{
+    json_error_t error;
+    json_t *records = json_load_file(path, 0, &error);
+    struct store_write write = {.count = json_array_size(records)};
+
+    if (!json_is_array(records))
+        stop(path, error.text);
+    write.edits = calloc(write.count + 1, sizeof(struct store_edit));
+    for (size_t i = 0; i < write.count; i++)
+        write.edits[i] = (struct store_edit){.kind = STORE_ADD,
+                                             .object = json_incref(json_array_get(records, i))};
+    run_write(user, write.edits, write.count);
+    store_write_clear(&write);
+    json_decref(records);
+}
+
 static size_t load_all(struct user *user, struct sample *took)
 {
     struct store_load load = {.conf = user->conf, .done = on_loaded, .owner = user};
@@ -259,24 +278,36 @@ static void measure(struct user *user, size_t rounds)
     printf("}\n");
 }
 
+static bool run(struct user *user, const char *command, const char *argument)
+{
+    uint64_t number = 0;
+    bool is_number = slice_to_u64(slice_of(argument), &number) && number > 0;
+
+    if (strcmp(command, "import") == 0)
+        import(user, argument);
+    else if (strcmp(command, "fill") == 0 && is_number)
+        fill(user, number);
+    else if (strcmp(command, "measure") == 0 && is_number)
+        measure(user, number < ROUNDS_MAX ? number : ROUNDS_MAX);
+    else
+        return false;
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     static struct user user;
-    uint64_t number;
+    bool done = false;
 
-    if (argc != 4 || !slice_to_u64(slice_of(argv[3]), &number) || !number ||
-        (strcmp(argv[2], "fill") != 0 && strcmp(argv[2], "measure") != 0)) {
-        fprintf(stderr, "usage: bearer-accounts LOCATION fill N | measure ROUNDS\n");
-        return 2;
-    }
     json_set_alloc_funcs(wipe_malloc, wipe_free);
     if (sodium_init() < 0)
         stop("libsodium", "does not start");
-    user_open(&user, argv[1]);
-    if (strcmp(argv[2], "fill") == 0)
-        fill(&user, number);
-    else
-        measure(&user, number < ROUNDS_MAX ? number : ROUNDS_MAX);
-    user_close(&user);
-    return 0;
+    if (argc == 4) {
+        user_open(&user, argv[1]);
+        done = run(&user, argv[2], argv[3]);
+        user_close(&user);
+    }
+    if (!done)
+        fprintf(stderr, "usage: bearer-accounts LOCATION fill N | import FILE | measure ROUNDS\n");
+    return done ? 0 : 2;
 }

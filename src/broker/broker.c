@@ -115,6 +115,7 @@ static void on_relay_started(void *owner, struct relay_link *link)
     struct ipc_message start = {.type = IPC_START};
 
     registry_relay_started(&broker->registry, link);
+    broker->told_all = false;
     broker_send_config(broker);
     if (broker->log_level_set)
         send_log_level(broker);
@@ -132,6 +133,8 @@ static void on_relay_lost(void *owner)
     struct broker *broker = owner;
 
     registry_relay_gone(&broker->registry);
+    if (!broker->told_all)
+        ledgers_lost(&broker->ledgers, clock_wall_ms());
     relay_view_gone(broker->view);
     /* Its questions die with it: their numbers mean nothing to the next one. */
     resolver_forget_all(broker->resolver);
@@ -271,6 +274,7 @@ void broker_relay_drained(struct broker *broker)
         broker_protocol_error(broker, "drained");
         return;
     }
+    broker->told_all = true;
     /* It ends by itself now, and soon. */
     broker->drain_by = loop_now(&broker->loop) + DRAIN_GRACE_MS;
 }
@@ -371,6 +375,15 @@ static struct store *open_store(struct broker *broker, struct reason *why)
     return store_open(broker->accounts_path, &options, why);
 }
 
+static void open_ledgers(struct broker *broker)
+{
+    char folder[SETUP_PATH_MAX];
+
+    admin_store_folder(broker->accounts_path, folder, sizeof(folder));
+    ledgers_open(&broker->ledgers, folder, clock_wall_ms());
+    broker->told_all = true; /* by nobody, so far */
+}
+
 static bool build(struct broker *broker, struct reason *why)
 {
     struct http_settings settings = http_settings_of(broker->setup);
@@ -396,8 +409,10 @@ static bool build(struct broker *broker, struct reason *why)
     tokens_init(&broker->tokens, &broker->loop, broker->http, broker->store);
     broker->tokens.store_changed = on_record_changed;
     registry_init(&broker->registry, &broker->loop);
+    broker->registry.ledgers = &broker->ledgers;
     broker->registry.tokens = &broker->tokens;
     secret_expiry_init(&broker->secret_expiry, &broker->loop, &broker->registry);
+    open_ledgers(broker);
     broker->view = relay_view_new(&broker->registry);
     if (!broker->view)
         return reason_set(why, "out of memory");
@@ -429,6 +444,7 @@ static void take_down(struct broker *broker)
     address_watch_close(broker->address_watch);
     secret_expiry_clear(&broker->secret_expiry);
     registry_clear(&broker->registry);
+    ledgers_close(&broker->ledgers, broker->told_all, clock_wall_ms());
     verifier_free(broker->verifier);
     tokens_clear(&broker->tokens);
     http_free(broker->verify_http);

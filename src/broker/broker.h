@@ -9,6 +9,7 @@
 
 #include "broker/address_watch.h"
 #include "broker/admin/server.h"
+#include "broker/ledgers.h"
 #include "broker/listeners.h"
 #include "broker/log_output.h"
 #include "broker/oauth/http.h"
@@ -53,6 +54,7 @@ struct broker {
     struct tokens tokens;
     struct registry registry;
     struct secret_expiry secret_expiry;
+    struct ledgers ledgers;
     struct address_watch *address_watch; /* NULL: the kernel does not tell */
     struct resolver *resolver;
     struct passwords *passwords;
@@ -76,6 +78,7 @@ struct broker {
     bool ready;             /* announced */
     unsigned failed_starts; /* of the relay, before it was ready once */
     bool draining, drained, ended;
+    bool told_all; /* the last relay has said all that it had to say */
     struct timer drain_timer;
     uint64_t drain_by, end_by; /* ms: the relay is killed; we end */
     int status;                /* exit status */

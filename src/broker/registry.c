@@ -69,10 +69,15 @@ struct account *registry_by_login(const struct registry *registry, struct slice 
 
 static void hold_disabled(struct account *account)
 {
-    bool disabled = account->record->disabled;
+    const struct account_record *record = account->record;
+    char memory[256];
+    struct text text;
 
-    account_hold(account, HOLD_OPERATOR, disabled ? ACCOUNT_DISABLED : ACCOUNT_ACTIVE, 0,
-                 disabled ? "the operator has disabled this account" : NULL);
+    text_init(&text, memory, sizeof(memory));
+    text_addf(&text, "the operator has disabled this account%s%s",
+              record->disabled_reason[0] ? ": " : "", record->disabled_reason);
+    account_hold(account, HOLD_OPERATOR, record->disabled ? ACCOUNT_DISABLED : ACCOUNT_ACTIVE, 0,
+                 record->disabled ? memory : NULL);
 }
 
 static struct account *add(struct registry *registry, struct account_record *record)
@@ -141,6 +146,7 @@ static void change(struct registry *registry, struct account *account,
 {
     bool same_identity = record_same_identity(account->record, record);
     bool same_credentials = record_same_credentials(account->record, record);
+    bool same_token = strcmp(account->record->refresh_token, record->refresh_token) == 0;
 
     replace_record(account, record);
     if (!same_identity) {
@@ -152,7 +158,7 @@ static void change(struct registry *registry, struct account *account,
     hold_disabled(account);
     account_address_set(account);
     if (!same_credentials)
-        token_reset(account, grant);
+        token_reset(account, same_token, grant);
     else
         token_settings_changed(account);
     tell_state(account);

@@ -9,6 +9,7 @@
 #include "broker/store/account_set.h"
 #include "net/loop.h"
 
+struct ledgers;
 struct relay_link;
 
 /* A walk through all accounts in the order in which they came to be, while they
@@ -24,6 +25,7 @@ struct registry {
     const struct conf *conf; /* replaced by reloads: registry_configure */
     struct tokens *tokens;
     struct relay_link *link; /* NULL: no relay runs */
+    struct ledgers *ledgers; /* NULL: nobody keeps what accounts have sent */
     struct account *ids, *logins;
     struct addresses addresses; /* of this host; which accounts send from which */
     uint64_t generations;       /* the last one given */

@@ -102,6 +102,12 @@ static void take_observed(struct broker *broker, const struct ipc_observed *obse
         tell_state(account); /* the relay went by what it saw, and there is worse */
 }
 
+static void take_ledger(struct broker *broker, const struct ipc_ledger *ledger)
+{
+    if (find(broker, ledger->id) && !ledgers_take(&broker->ledgers, ledger, clock_wall_ms()))
+        broker_protocol_error(broker, "ledger");
+}
+
 void requests_take(struct broker *broker, const struct ipc_message *message)
 {
     struct account *account;
@@ -129,6 +135,9 @@ void requests_take(struct broker *broker, const struct ipc_message *message)
         break;
     case IPC_OBSERVED:
         take_observed(broker, &message->u.observed);
+        break;
+    case IPC_LEDGER:
+        take_ledger(broker, &message->u.ledger);
         break;
     case IPC_DRAINED:
         broker_relay_drained(broker);

@@ -1,5 +1,7 @@
 #include "broker/tell.h"
 
+#include "base/clock.h"
+#include "broker/ledgers.h"
 #include "broker/registry.h"
 #include "broker/relay_link.h"
 
@@ -8,12 +10,26 @@ static bool is_told(const struct account *account)
     return account->in_relay && account->registry->link;
 }
 
+static void describe_limits(const struct conf_limits *limits, struct ipc_account *out)
+{
+    out->connections_start = limits->connections_start;
+    out->recipients_per_message = limits->recipients_per_message;
+    if (limits->rates_on) {
+        out->messages_per_minute = limits->messages_per_minute;
+        out->messages_per_hour = limits->messages_per_hour;
+        out->messages_per_day = limits->messages_per_day;
+        out->recipients_per_day = limits->recipients_per_day;
+    }
+    out->breaker_failures = limits->breaker_on ? limits->breaker_failures : 0;
+    out->breaker_trials = limits->breaker_trials;
+    out->breaker_recovery_ms = limits->breaker_recovery_ms;
+}
+
 static struct ipc_account describe(const struct account *account)
 {
     const struct account_record *record = account->record;
     bool bind = account->registry->conf->source_ip_binding;
-
-    return (struct ipc_account){
+    struct ipc_account out = {
         .id = slice_of(record->id),
         .login = slice_of(record->login),
         .sasl_user = slice_of(record->sasl_user),
@@ -32,6 +48,20 @@ static struct ipc_account describe(const struct account *account)
         .max_age_ms = record->max_age_ms,
         .idle_ms = record->idle_ms,
     };
+
+    describe_limits(&record->limits, &out);
+    return out;
+}
+
+/* Before it can send anything: the token follows. */
+static void tell_ledger(const struct account *account)
+{
+    struct ipc_message message = {.type = IPC_LEDGER_PUT};
+    struct ledgers *ledgers = account->registry->ledgers;
+
+    if (ledgers && ledgers_find(ledgers, slice_of(account->record->id), clock_wall_ms(),
+                                &message.u.ledger_put))
+        relay_link_send(account->registry->link, &message);
 }
 
 void tell_introduce(struct account *account)
@@ -40,6 +70,7 @@ void tell_introduce(struct account *account)
         return;
     account->in_relay = true;
     tell_put(account);
+    tell_ledger(account);
     tell_state(account);
     tell_token(account);
 }

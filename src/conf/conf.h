@@ -52,6 +52,19 @@ struct conf_listener {
     enum conf_tls tls;
 };
 
+/* What an account may send and how it is held back; 0 is no limit. A provider's are
+ * its accounts' unless their records say otherwise. */
+struct conf_limits {
+    uint32_t messages_per_minute, messages_per_hour, messages_per_day;
+    uint32_t recipients_per_day, recipients_per_message;
+    uint32_t connections_start; /* 0: as many as there may be */
+    uint32_t breaker_failures, breaker_trials;
+    uint64_t breaker_recovery_ms;
+    bool rates_on, breaker_on; /* false: as if all of them were 0 */
+};
+
+bool conf_limits_same(const struct conf_limits *a, const struct conf_limits *b);
+
 /* What a provider's accounts share; an account record may override some. */
 struct conf_provider {
     char name[CONF_NAME_MAX];
@@ -69,6 +82,7 @@ struct conf_provider {
     uint32_t max_concurrent_messages;
     uint32_t max_connections;    /* per account; clamped to the provider's ceiling */
     uint32_t connection_ceiling; /* of the name and of smtp_endpoint; 0 none known */
+    struct conf_limits limits;
     uint32_t max_messages_per_connection;
     uint64_t connection_max_age_ms;
     uint64_t connection_idle_ms;

@@ -286,6 +286,39 @@ const struct option_row provider_rows[] = {
      "Connections of an account at once. A value above what the provider allows is lowered to "
      "that, with a note.",
      "10", U32(conf_provider, max_connections, 1, 100000)},
+    {"connections_start",
+     "Connections of an account at first. They become more, up to max_connections, while all are "
+     "at work and the provider keeps its pace, and fewer when it says that they are too many. 0: "
+     "max_connections at once.",
+     "2", U32(conf_provider, limits.connections_start, 0, 100000)},
+    {"rate_limits",
+     "Whether the four limits below hold. A message that would be over one of them waits up to "
+     "upstream.queue_wait, and is deferred with the limit's name and the time otherwise.",
+     "true", BOOL(conf_provider, limits.rates_on)},
+    {"messages_per_minute", "Messages of an account in any 60 seconds; 0: no limit.", "0",
+     U32(conf_provider, limits.messages_per_minute, 0, 1000000)},
+    {"messages_per_hour", "The same for any hour.", "0",
+     U32(conf_provider, limits.messages_per_hour, 0, 100000000)},
+    {"messages_per_day", "The same for any 24 hours, restarts included.", "0",
+     U32(conf_provider, limits.messages_per_day, 0, 1000000000)},
+    {"recipients_per_day", "Recipients of an account's messages in any 24 hours; 0: no limit.", "0",
+     U32(conf_provider, limits.recipients_per_day, 0, 1000000000)},
+    {"recipients_per_message",
+     "Recipients of one message, if that is less than limits.max_recipients; 0: no limit of its "
+     "own.",
+     "0", U32(conf_provider, limits.recipients_per_message, 0, 100000)},
+    {"breaker.enabled",
+     "An account whose connections fail again and again is left alone for a while, and so is a "
+     "server that several accounts cannot connect to.",
+     "true", BOOL(conf_provider, limits.breaker_on)},
+    {"breaker.failure_threshold",
+     "Failures in a row of one account, or accounts in a row that cannot connect to one server; 0: "
+     "as breaker.enabled false.",
+     "5", U32(conf_provider, limits.breaker_failures, 0, 1000000)},
+    {"breaker.recovery_timeout", "For how long nothing is tried then.", "1m",
+     DURATION(conf_provider, limits.breaker_recovery_ms, 1 * MS, 1 * DAYS)},
+    {"breaker.half_open_max_calls", "How many connections at once are then tried first.", "1",
+     U32(conf_provider, limits.breaker_trials, 1, 1000000)},
     {"max_messages_per_connection", "Messages after which a connection is closed.", "50",
      U32(conf_provider, max_messages_per_connection, 1, 1000000)},
     {"connection_max_age", "Age at which a connection is closed.", "5m",

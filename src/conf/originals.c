@@ -71,17 +71,20 @@ const struct original_key original_provider_keys[] = {
     {"connection_pool.periodic_rewarm_enabled", NULL, PREWARM},
     {"connection_pool.periodic_rewarm_interval_seconds", NULL, PREWARM},
     {"connection_pool.rewarm_concurrent_tasks", NULL, PREWARM},
-    {"rate_limiting.enabled", NULL, LATER},
-    {"rate_limiting.messages_per_hour", NULL, LATER},
-    {"rate_limiting.messages_per_minute_per_connection", NULL, LATER},
-    {"rate_limiting.burst_size", NULL, LATER},
+    {"rate_limiting.enabled", "rate_limits", NULL},
+    {"rate_limiting.messages_per_hour", "messages_per_hour", NULL},
+    {"rate_limiting.messages_per_minute_per_connection", NULL,
+     "limits are an account's, over how many connections it may send; set messages_per_minute"},
+    {"rate_limiting.burst_size", NULL,
+     "no minute, hour or day holds more than its limit, and within it there is no other; set "
+     "messages_per_minute to have bursts cut"},
     {"retry.backoff_factor", "retry.backoff", NULL},
     {"retry.max_delay_seconds", "retry.max_delay", NULL},
     {"retry.jitter_enabled", NULL, "waits are always jittered"},
-    {"circuit_breaker.enabled", NULL, LATER},
-    {"circuit_breaker.failure_threshold", NULL, LATER},
-    {"circuit_breaker.recovery_timeout_seconds", NULL, LATER},
-    {"circuit_breaker.half_open_max_calls", NULL, LATER},
+    {"circuit_breaker.enabled", "breaker.enabled", NULL},
+    {"circuit_breaker.failure_threshold", "breaker.failure_threshold", NULL},
+    {"circuit_breaker.recovery_timeout_seconds", "breaker.recovery_timeout", NULL},
+    {"circuit_breaker.half_open_max_calls", "breaker.half_open_max_calls", NULL},
 };
 
 const size_t original_key_count = sizeof(original_keys) / sizeof(*original_keys);

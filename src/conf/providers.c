@@ -4,7 +4,8 @@
 
 struct builtin {
     const char *name, *token_url, *smtp_endpoint, *scope;
-    uint32_t ceiling; /* connections that the provider allows a mailbox; 0 unknown */
+    uint32_t ceiling;          /* connections that the provider allows a mailbox; 0 unknown */
+    struct conf_limits limits; /* those that it documents */
     const char *app_scope, *authorize_url, *device_url, *authorize_scope, *domains;
 };
 
@@ -24,6 +25,7 @@ static const struct builtin builtins[] = {
      .token_url = "https://oauth2.googleapis.com/token",
      .smtp_endpoint = "smtp.gmail.com:587",
      .ceiling = 10,
+     .limits = {.messages_per_day = 2000, .recipients_per_message = 100},
      .app_scope = "https://mail.google.com/",
      .authorize_url = "https://accounts.google.com/o/oauth2/v2/auth",
      .authorize_scope = "https://mail.google.com/",
@@ -33,6 +35,7 @@ static const struct builtin builtins[] = {
      .smtp_endpoint = "smtp.office365.com:587",
      .scope = "https://outlook.office.com/SMTP.Send offline_access",
      .ceiling = 3,
+     .limits = {.messages_per_minute = 30, .recipients_per_day = 10000},
      .app_scope = "https://outlook.office365.com/.default",
      .authorize_url = MICROSOFT("login.microsoftonline.com", "authorize"),
      .device_url = MICROSOFT("login.microsoftonline.com", "devicecode"),
@@ -43,6 +46,7 @@ static const struct builtin builtins[] = {
      .smtp_endpoint = "smtp.partner.outlook.cn:587",
      .scope = "https://partner.outlook.cn/SMTP.Send offline_access",
      .ceiling = 3,
+     .limits = {.messages_per_minute = 30, .recipients_per_day = 10000},
      .app_scope = "https://partner.outlook.cn/.default",
      .authorize_url = MICROSOFT("login.partner.microsoftonline.cn", "authorize"),
      .device_url = MICROSOFT("login.partner.microsoftonline.cn", "devicecode")},
@@ -52,6 +56,7 @@ static const struct builtin builtins[] = {
      .smtp_endpoint = "smtp.office365.us:587",
      .scope = "https://outlook.office365.us/SMTP.Send offline_access",
      .ceiling = 3,
+     .limits = {.messages_per_minute = 30, .recipients_per_day = 10000},
      .app_scope = "https://outlook.office365.us/.default",
      .authorize_url = MICROSOFT("login.microsoftonline.us", "authorize"),
      .device_url = MICROSOFT("login.microsoftonline.us", "devicecode")},
@@ -67,6 +72,19 @@ static const struct builtin builtins[] = {
      .authorize_url = "https://accounts.zoho.com/oauth/v2/auth",
      .domains = "zoho.com, zohomail.com"},
 };
+
+bool conf_limits_same(const struct conf_limits *a, const struct conf_limits *b)
+{
+    return a->messages_per_minute == b->messages_per_minute &&
+           a->messages_per_hour == b->messages_per_hour &&
+           a->messages_per_day == b->messages_per_day &&
+           a->recipients_per_day == b->recipients_per_day &&
+           a->recipients_per_message == b->recipients_per_message &&
+           a->connections_start == b->connections_start &&
+           a->breaker_failures == b->breaker_failures && a->breaker_trials == b->breaker_trials &&
+           a->breaker_recovery_ms == b->breaker_recovery_ms && a->rates_on == b->rates_on &&
+           a->breaker_on == b->breaker_on;
+}
 
 /* The same servers under another provider's name, or in an account's record. */
 static const struct {
@@ -116,6 +134,30 @@ static void fill_defaults(struct conf_provider *provider)
         option_set(&provider_rows[i], provider, slice_of(provider_rows[i].fallback), NULL);
 }
 
+/* Those that a provider documents; it has no others of its own. */
+static void fill_limits(struct conf_provider *provider, const struct conf_limits *from)
+{
+    const struct {
+        const char *option;
+        uint32_t value;
+        uint32_t *limit;
+    } limits[] = {
+        {"messages_per_minute", from->messages_per_minute, &provider->limits.messages_per_minute},
+        {"messages_per_day", from->messages_per_day, &provider->limits.messages_per_day},
+        {"recipients_per_day", from->recipients_per_day, &provider->limits.recipients_per_day},
+        {"recipients_per_message", from->recipients_per_message,
+         &provider->limits.recipients_per_message},
+    };
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        if (!limits[i].value)
+            continue;
+        *limits[i].limit = limits[i].value;
+        provider->origins[scope_option(&scope_provider, limits[i].option) - provider_rows] =
+            (struct conf_origin){CONF_DEFAULT, 0};
+    }
+}
+
 /* What the built-in row has, over whatever the provider had. */
 static void fill_builtin(struct conf_provider *provider, const struct builtin *from)
 {
@@ -139,6 +181,7 @@ static void fill_builtin(struct conf_provider *provider, const struct builtin *f
         option_set(row, provider, slice_of(values[i].value ? values[i].value : ""), NULL);
         provider->origins[row - provider_rows] = (struct conf_origin){CONF_DEFAULT, 0};
     }
+    fill_limits(provider, &from->limits);
     provider_clamp(provider);
 }
 

@@ -6,6 +6,10 @@ static const struct table_column columns[] = {
     {"CONNECTIONS", true, 0},
     {"CONCURRENT", true, 0},
     {"LOGINS/MIN", true, 0},
+    {"SENT/MIN", true, 0},
+    {"SENT/HOUR", true, 0},
+    {"SENT/DAY", true, 0},
+    {"RCPTS/DAY", true, 0},
 };
 
 /* "3/10", red when there is no more room. */
@@ -19,8 +23,10 @@ static void add_limit(struct table *table, const json_t *item, const char *name)
         table_cell(table, NULL, PLAIN);
         return;
     }
-    snprintf(text, sizeof(text),
-             json_is_number(json_object_get(one, "limit")) ? "%lld/%lld" : "%lld", used, limit);
+    if (limit > 0)
+        snprintf(text, sizeof(text), "%lld/%lld", used, limit);
+    else
+        snprintf(text, sizeof(text), "-"); /* there is no limit */
     table_cell(table, text, limit > 0 && used >= limit ? BAD : PLAIN);
 }
 
@@ -31,6 +37,10 @@ static void add_row(struct table *table, const json_t *item, long long now)
     add_limit(table, item, "connections");
     add_limit(table, item, "concurrent");
     add_limit(table, item, "logins_per_minute");
+    add_limit(table, item, "messages_per_minute");
+    add_limit(table, item, "messages_per_hour");
+    add_limit(table, item, "messages_per_day");
+    add_limit(table, item, "recipients_per_day");
 }
 
 int cmd_limits(const struct args *args)

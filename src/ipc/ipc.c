@@ -81,6 +81,15 @@ static const struct field account_fields[] = {
     U32(ipc_account, max_concurrent, UINT32_MAX),
     U64(ipc_account, max_age_ms),
     U64(ipc_account, idle_ms),
+    U32(ipc_account, messages_per_minute, UINT32_MAX),
+    U32(ipc_account, messages_per_hour, UINT32_MAX),
+    U32(ipc_account, messages_per_day, UINT32_MAX),
+    U32(ipc_account, recipients_per_day, UINT32_MAX),
+    U32(ipc_account, recipients_per_message, UINT32_MAX),
+    U32(ipc_account, connections_start, UINT32_MAX),
+    U32(ipc_account, breaker_failures, UINT32_MAX),
+    U32(ipc_account, breaker_trials, UINT32_MAX),
+    U64(ipc_account, breaker_recovery_ms),
 };
 static const struct field account_remove_fields[] = {
     TEXT(ipc_account_remove, id, IPC_ID_MAX),
@@ -161,6 +170,17 @@ static const struct field pool_fields[] = {
     U32(ipc_pool, logins, UINT32_MAX),
     U32(ipc_pool, max_logins, UINT32_MAX),
     U64(ipc_pool, login_wait_ms),
+    U32(ipc_pool, connections_now, UINT32_MAX),
+    U32(ipc_pool, minute, UINT32_MAX),
+    U32(ipc_pool, max_minute, UINT32_MAX),
+    U32(ipc_pool, hour, UINT32_MAX),
+    U32(ipc_pool, max_hour, UINT32_MAX),
+    U32(ipc_pool, day, UINT32_MAX),
+    U32(ipc_pool, max_day, UINT32_MAX),
+    U32(ipc_pool, recipients, UINT32_MAX),
+    U32(ipc_pool, max_recipients, UINT32_MAX),
+    U64(ipc_pool, message_wait_ms),
+    U64(ipc_pool, breaker_wait_ms),
     U64(ipc_pool, delivered),
     U64(ipc_pool, rejected),
     U64(ipc_pool, deferred),
@@ -184,6 +204,17 @@ static const struct field probe_done_fields[] = {
 };
 static const struct field log_level_fields[] = {
     U8(ipc_log_level, level, LOG_LEVEL_LAST),
+};
+
+static const struct field ledger_fields[] = {
+    TEXT(ipc_ledger, id, IPC_ID_MAX),
+    TEXT(ipc_ledger, state, IPC_LEDGER_MAX),
+};
+static const struct field ledger_put_fields[] = {
+    TEXT(ipc_ledger_put, id, IPC_ID_MAX),
+    TEXT(ipc_ledger_put, state, IPC_LEDGER_MAX),
+    U64(ipc_ledger_put, elapsed_ms),
+    U64(ipc_ledger_put, lost_ms),
 };
 
 struct row {
@@ -216,6 +247,7 @@ static const struct row rows[] = {
     [IPC_SNAPSHOT] = ROW(snapshot),
     [IPC_PROBE] = ROW(probe),
     [IPC_LOG_LEVEL] = ROW(log_level),
+    [IPC_LEDGER_PUT] = ROW(ledger_put),
     [IPC_READY] = EMPTY_ROW(ready),
     [IPC_LOOKUP] = ROW(lookup),
     [IPC_PASSWORD] = ROW(password),
@@ -227,6 +259,7 @@ static const struct row rows[] = {
     [IPC_POOL] = ROW(pool),
     [IPC_SNAPSHOT_DONE] = ROW(snapshot_done),
     [IPC_PROBE_DONE] = ROW(probe_done),
+    [IPC_LEDGER] = ROW(ledger),
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

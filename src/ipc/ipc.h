@@ -22,6 +22,7 @@
 #define IPC_PEM_MAX (256u << 10)          /* a certificate chain, a key */
 #define IPC_ENDPOINT_MAX (IPC_ID_MAX + 8) /* host:port */
 #define IPC_SNAPSHOT_ROWS 1000            /* of one page, at most */
+#define IPC_LEDGER_MAX 8192               /* relay/limit/saved.h; to the broker it is just text */
 
 enum ipc_type {
     /* broker -> relay */
@@ -36,9 +37,10 @@ enum ipc_type {
     IPC_PASSWORD_DONE,
     IPC_RESOLVE_DONE,
     IPC_DRAIN,
-    IPC_SNAPSHOT,  /* what is the state of these accounts' pools? */
-    IPC_PROBE,     /* log in at the account's provider, send nothing */
-    IPC_LOG_LEVEL, /* until the next IPC_CONFIG */
+    IPC_SNAPSHOT,   /* what is the state of these accounts' pools? */
+    IPC_PROBE,      /* log in at the account's provider, send nothing */
+    IPC_LOG_LEVEL,  /* until the next IPC_CONFIG */
+    IPC_LEDGER_PUT, /* what an account has sent; behind its first IPC_ACCOUNT_PUT */
     /* relay -> broker */
     IPC_READY = 64,     /* configuration taken, workers run */
     IPC_LOOKUP,         /* a login that the relay does not know */
@@ -51,6 +53,7 @@ enum ipc_type {
     IPC_POOL,          /* one account of a snapshot, in the order of ids */
     IPC_SNAPSHOT_DONE, /* behind the last one */
     IPC_PROBE_DONE,
+    IPC_LEDGER, /* what an account has sent */
 };
 
 /* States of an account, in both processes. The relay refuses mail for any but
@@ -91,6 +94,13 @@ struct ipc_account {
     uint8_t has_password, bdat;    /* enum conf_auto */
     uint32_t max_connections, max_messages_per_connection, max_concurrent;
     uint64_t max_age_ms, idle_ms;
+    /* What it may send; 0: no limit. */
+    uint32_t messages_per_minute, messages_per_hour, messages_per_day;
+    uint32_t recipients_per_day, recipients_per_message;
+    uint32_t connections_start; /* 0: max_connections */
+    uint32_t breaker_failures;  /* 0: it is never left alone */
+    uint32_t breaker_trials;
+    uint64_t breaker_recovery_ms;
 };
 
 struct ipc_account_remove {
@@ -180,6 +190,12 @@ struct ipc_pool {
     uint32_t dial_failures;      /* in a row */
     uint32_t logins, max_logins; /* within the last minute; the limit, 0: none */
     uint64_t login_wait_ms;      /* until another login may be made; 0: now */
+    /* What counts now, and the limit, 0: none. */
+    uint32_t connections_now; /* may be at work: max_connections or fewer */
+    uint32_t minute, max_minute, hour, max_hour, day, max_day;
+    uint32_t recipients, max_recipients; /* of a day */
+    uint64_t message_wait_ms;            /* until a message has room; 0: now */
+    uint64_t breaker_wait_ms;            /* left alone until then; 0: it is not */
     /* Messages since the relay started or the account came to it. */
     uint64_t delivered, rejected, deferred, unknown;
     uint64_t last_delivery_wall_ms; /* 0: none */
@@ -201,6 +217,16 @@ struct ipc_probe_done {
     uint32_t code;     /* of the provider's reply, 0: there was none */
     struct slice step; /* where it ended: "auth", "connect", "wait"... */
     struct slice text; /* the reply, or why there is none */
+};
+
+struct ipc_ledger {
+    struct slice id, state;
+};
+
+struct ipc_ledger_put {
+    struct slice id, state; /* as the relay told it */
+    uint64_t elapsed_ms;    /* since then */
+    uint64_t lost_ms;       /* since something may have been sent untold; UINT64_MAX: never */
 };
 
 struct ipc_log_level {
@@ -233,6 +259,8 @@ union ipc_body {
     struct ipc_probe probe;
     struct ipc_probe_done probe_done;
     struct ipc_log_level log_level;
+    struct ipc_ledger ledger;
+    struct ipc_ledger_put ledger_put;
     struct ipc_empty empty;
 };
 

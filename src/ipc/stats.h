@@ -46,7 +46,18 @@
     X(GAUGE, upstream_draining, "connections to providers that say goodbye now")                   \
     X(COUNTER, bdat_demotions_total, "providers demoted from BDAT to DATA")                        \
     X(COUNTER, token_wait_total, "messages that had to wait for an access token")                  \
-    X(COUNTER, probes_total, "accounts' logins checked for an administrator")
+    X(COUNTER, probes_total, "accounts' logins checked for an administrator")                      \
+    X(COUNTER, refused_messages_per_minute_total, "messages deferred by messages_per_minute")      \
+    X(COUNTER, refused_messages_per_hour_total, "messages deferred by messages_per_hour")          \
+    X(COUNTER, refused_messages_per_day_total, "messages deferred by messages_per_day")            \
+    X(COUNTER, refused_recipients_per_day_total, "messages deferred by recipients_per_day")        \
+    X(COUNTER, refused_concurrent_total, "messages deferred by max_concurrent_messages")           \
+    X(COUNTER, refused_connections_total, "messages deferred because all connections were busy")   \
+    X(COUNTER, refused_broken_total, "messages deferred while an account or server fails")         \
+    X(COUNTER, refused_at_mail_total, "of these and others: told at MAIL, before any content")     \
+    X(COUNTER, connections_cut_total, "times that a provider said that connections are too many")  \
+    X(COUNTER, account_breakers_total, "accounts left alone because their connections failed")     \
+    X(COUNTER, endpoint_breakers_total, "servers left alone because accounts could not connect")
 
 /* Bucket b counts what took at most 2^b ms, the last one what took longer:
  * 1 ms to nine minutes, the longest that a provider is waited for. */

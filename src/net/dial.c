@@ -100,6 +100,7 @@ static int connect_one(struct dial *dial, const struct net_address *address)
         if (bind(dial->fd, &dial->source.any, dial->source.len) != 0)
             return errno;
     }
+    dial->asked = true;
     if (connect(dial->fd, &address->any, address->len) != 0 && errno != EINPROGRESS)
         return errno;
     dial->poll = malloc(sizeof(*dial->poll));
@@ -149,6 +150,7 @@ void dial_start(struct dial *dial, const struct net_address *addresses, size_t c
     dial->attempt_ms = attempt_ms;
     dial->done = done;
     dial->active = true;
+    dial->asked = false;
     reason_set(&dial->why, "no address to connect to");
     if (dial->count) {
         error = connect_one(dial, &dial->addresses[dial->next++]);

@@ -27,6 +27,7 @@ struct dial {
     dial_done *done;
     void *owner;
     bool active;
+    bool asked; /* a server was; else it failed for a reason of this host alone */
 };
 
 void dial_init(struct dial *dial, struct loop *loop, void *owner);

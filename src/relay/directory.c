@@ -117,6 +117,16 @@ struct login *directory_find(struct directory *directory, struct slice name)
     return login;
 }
 
+/* More in one message than in a day would never have room. */
+static uint32_t max_recipients(const struct ipc_account *account)
+{
+    uint32_t max = account->recipients_per_message ? account->recipients_per_message : UINT32_MAX;
+
+    if (account->recipients_per_day && account->recipients_per_day < max)
+        max = account->recipients_per_day;
+    return max;
+}
+
 static struct login *login_new(const struct ipc_account *account)
 {
     struct login *login = calloc(1, sizeof(*login));
@@ -131,6 +141,7 @@ static struct login *login_new(const struct ipc_account *account)
     login->generation = account->generation;
     login->owner = account_hash(account->id);
     login->has_password = account->has_password;
+    atomic_init(&login->max_recipients, max_recipients(account));
     if (!login->name || !login->id || !login->provider) {
         login_unref(login);
         return NULL;
@@ -170,8 +181,10 @@ bool directory_put(struct directory *directory, const struct ipc_account *accoun
     /* Without the lock: nobody but this thread changes the tables. */
     struct entry *old = find_id(directory, account->id), *entry;
 
-    if (old && same_login(old->login, account))
+    if (old && same_login(old->login, account)) {
+        atomic_store(&old->login->max_recipients, max_recipients(account));
         return false;
+    }
     entry = calloc(1, sizeof(*entry));
     if (entry && (entry->login = login_new(account)))
         return replace(directory, entry);
@@ -235,6 +248,33 @@ enum account_state login_state(struct login *login, uint64_t wall_ms, char *text
         slice_copy(slice_of(login->text), text, cap);
     pthread_mutex_unlock(&login->lock);
     return state;
+}
+
+void login_refuse(struct login *login, uint64_t until, const struct smtp_reply *reply)
+{
+    pthread_mutex_lock(&login->lock);
+    if (until) {
+        login->refusal.code = reply->code;
+        login->refusal.enhanced = reply->enhanced;
+        slice_copy((struct slice){reply->text ? reply->text : "", reply->text_len},
+                   login->refusal.text, sizeof(login->refusal.text));
+    }
+    atomic_store(&login->refused_until, until);
+    pthread_mutex_unlock(&login->lock);
+}
+
+bool login_is_refused(struct login *login, uint64_t now_ms, struct smtp_reply *reply)
+{
+    bool refused;
+
+    if (atomic_load(&login->refused_until) <= now_ms)
+        return false;
+    pthread_mutex_lock(&login->lock);
+    refused = atomic_load(&login->refused_until) > now_ms;
+    if (refused)
+        smtp_reply_set(reply, login->refusal.code, login->refusal.enhanced, login->refusal.text);
+    pthread_mutex_unlock(&login->lock);
+    return refused;
 }
 
 static void password_tag(struct directory *directory, const struct login *login,

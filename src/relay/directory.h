@@ -11,6 +11,7 @@
 
 #include "base/str.h"
 #include "ipc/ipc.h"
+#include "smtp/reply.h"
 
 struct directory;
 
@@ -37,6 +38,13 @@ struct login {
     pthread_mutex_t lock;
     uint64_t until_wall_ms;
     char text[IPC_TEXT_MAX + 1];
+    atomic_uint max_recipients;         /* of one message; UINT32_MAX: no limit of its own */
+    atomic_uint_fast64_t refused_until; /* ms, monotonic; with `refusal` */
+    struct {
+        int code;
+        struct smtp_enhanced enhanced;
+        char text[256];
+    } refusal;
     bool known_good; /* password_tag is valid */
     unsigned char password_tag[32];
     struct login_live live[LOGIN_LIVE_MAX];
@@ -62,6 +70,12 @@ void directory_each(struct directory *directory, void (*each)(struct login *, vo
 /* The state now (a state whose time is over counts as ACTIVE); for any but
  * ACTIVE, `text` gets what to tell the client. */
 enum account_state login_state(struct login *login, uint64_t wall_ms, char *text, size_t cap);
+
+/* Until then (ms, monotonic; 0: no longer) a message would be refused with this
+ * reply, as the account's owner knows. */
+void login_refuse(struct login *login, uint64_t until, const struct smtp_reply *reply);
+/* True: MAIL is to be refused now, with *reply. */
+bool login_is_refused(struct login *login, uint64_t now_ms, struct smtp_reply *reply);
 
 /* The keyed memory of a password that was right: so that a busy client costs
  * one Argon2id, not one per connection. Only the tag is kept. */

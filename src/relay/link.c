@@ -182,6 +182,11 @@ static void take_state(struct worker *worker, const struct ipc_message *message)
     upstream_state(worker, &message->u.state);
 }
 
+static void take_ledger(struct worker *worker, const struct ipc_message *message)
+{
+    upstream_ledger(worker, &message->u.ledger_put);
+}
+
 static void take_probe(struct worker *worker, const struct ipc_message *message)
 {
     upstream_probe(worker, &message->u.probe);
@@ -370,6 +375,9 @@ static void take_account(struct relay *relay, const struct ipc_message *message)
     case IPC_STATE:
         directory_state(relay->directory, &message->u.state);
         link_forward(owner_of(relay, message->u.state.id), message, take_state);
+        break;
+    case IPC_LEDGER_PUT:
+        link_forward(owner_of(relay, message->u.ledger_put.id), message, take_ledger);
         break;
     case IPC_PROBE:
         link_forward(owner_of(relay, message->u.probe.id), message, take_probe);

@@ -31,6 +31,7 @@ enum row_flags {
     CLOSE = 1,
     PAUSE_LOGINS = 2,
     BDAT_ONLY = 4, /* matches only behind BDAT, and demotes it */
+    TOO_MANY = 8,
 };
 
 struct row {
@@ -116,7 +117,7 @@ static const struct row table[] = {
      ENH(4, 7, 0), CLOSE, 0, 0},
     /* 10 */
     {"concurrency", CONTENT, NULL, 432, 432, NO_ENH, 0, NULL, VERDICT_ACCOUNT_THROTTLED, 0, KEEP,
-     CLOSE, 0, 10 * 1000},
+     CLOSE | TOO_MANY, 0, 10 * 1000},
     /* 11: quotas come as 5xx; a 4xx keeps the mail in the client's queue */
     {"daily_quota", TRANSACTION, "gmail", 550, 550, ENH(5, 4, 5), 0, NULL, VERDICT_ACCOUNT_QUOTA,
      452, ENH(4, 4, 5), 0, ACCOUNT_PARKED, HOUR},
@@ -221,6 +222,7 @@ struct verdict verdict_of(struct slice provider, enum phase phase, bool bdat,
             .close = row->flags & CLOSE || reply->code == 421,
             .pause_logins = row->flags & PAUSE_LOGINS,
             .bdat_broken = row->flags & BDAT_ONLY,
+            .too_many = row->flags & TOO_MANY,
             .state = row->state,
             .for_ms = row->for_ms,
         };

@@ -53,6 +53,7 @@ struct verdict {
     bool close;                    /* the connection cannot be used again */
     bool pause_logins;             /* no further login for `for_ms` */
     bool bdat_broken;              /* the provider cannot do BDAT after all */
+    bool too_many;                 /* connections of the account at work; rest for `for_ms` */
     enum account_state state;      /* ACCOUNT_ACTIVE: unchanged */
     uint64_t for_ms;               /* how long the state or pause lasts */
 };

@@ -33,10 +33,12 @@ static void on_drain_timer(struct timer *timer)
 {
     struct worker *worker = container_of(timer, struct worker, drain_timer);
 
-    if (has_work(worker))
+    if (has_work(worker)) {
         loop_timer_set(&worker->loop, timer, DRAIN_POLL_MS);
-    else
+    } else {
+        upstream_tell_ledgers(worker);
         link_worker_drained(worker);
+    }
 }
 
 static void drain(struct worker *worker, void *unused)

@@ -174,7 +174,7 @@ struct access *accounts_add_access(struct accounts *accounts, struct account *ac
  * found out later, by the store. */
 bool access_opens(const struct access *access, const struct account *account)
 {
-    if (!access->smtp || !account)
+    if (!access->smtp)
         return false;
     return access->account ? access->account == account
                            : access->client->profile == account->profile;

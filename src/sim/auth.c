@@ -171,7 +171,8 @@ static void judge(struct session *session, const struct credentials *credentials
     session->extra_us += (uint64_t)knob_number(scope, KNOB_AUTH_DELAY_MS, 0) * 1000;
     if (claimed && over_login_rate(session, scope, claimed)) {
         session_reply(session, REPLY_AUTH_RATE);
-    } else if (knob_fires(scope, KNOB_REJECT_AUTH) || !access || !access_opens(access, claimed)) {
+    } else if (knob_fires(scope, KNOB_REJECT_AUTH) || !claimed || !access ||
+               !access_opens(access, claimed)) {
         refuse(session, credentials);
     } else {
         session->no_mailbox = !access->account && !client_may_open(access->client, claimed->email);

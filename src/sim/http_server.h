@@ -76,11 +76,11 @@ void http_origin(const struct http_request *request, char *out, size_t cap);
 extern const struct http_route http_token_routes[], http_control_routes[];
 
 /* Handlers of the routes, each in a file of its name. */
-void http_token(const struct http_request *request, struct http_reply *reply);
+void http_token(const struct http_request *http, struct http_reply *reply);
 void http_introspect(const struct http_request *request, struct http_reply *reply);
-void http_authorize(const struct http_request *request, struct http_reply *reply);
-void http_devicecode(const struct http_request *request, struct http_reply *reply);
-void http_device(const struct http_request *request, struct http_reply *reply);
+void http_authorize(const struct http_request *http, struct http_reply *reply);
+void http_devicecode(const struct http_request *http, struct http_reply *reply);
+void http_device(const struct http_request *http, struct http_reply *reply);
 void http_jwks(const struct http_request *request, struct http_reply *reply);
 void http_discovery(const struct http_request *request, struct http_reply *reply);
 void http_get_clients(const struct http_request *request, struct http_reply *reply);

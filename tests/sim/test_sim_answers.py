@@ -128,6 +128,15 @@ def test_refresh_tokens_that_expire(gmail, m365):
     assert json.loads(caught.value.body)["error_codes"] == [70008]
 
 
+def test_what_was_not_agreed_on_is_not_given(m365):
+    client = m365.client("public")
+    answer = Flow(m365, client, scope="Mail.Send offline_access").redeem(scope=None)
+    assert claims(answer["access_token"])[1]["aud"] == "https://graph.microsoft.com"
+    record = {"client_id": client["client_id"], "refresh_token": answer["refresh_token"]}
+    assert m365.refresh(record, scope="Mail.Send")["access_token"]
+    assert json.loads(refusal(m365, record).body)["error_codes"] == [65001]
+
+
 def test_grants_are_counted(m365):
     Flow(m365, m365.client("public")).redeem()
     m365.refresh(m365.account(USER))

@@ -28,7 +28,7 @@ const struct admin_route admin_account_routes[] = {
      ""},
     {"POST", "/admin/accounts/{email}/pause", ADMIN_WRITE, RECORD, accounts_pause,
      "Refuses an account's mail", ""},
-    {"POST", "/admin/accounts/{email}/resume", ADMIN_WRITE, RECORD, accounts_resume,
+    {"POST", "/admin/accounts/{email}/resume", ADMIN_WRITE, 0, accounts_resume,
      "Takes its mail again", ""},
     {"POST", "/admin/accounts/{email}/verify", ADMIN_WRITE, RECORD, accounts_verify,
      "Asks the token endpoint, and the mail server, about an account", ""},

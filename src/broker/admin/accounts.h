@@ -7,6 +7,8 @@ struct account;
 struct broker;
 struct store_write;
 
+/* By e-mail in any case of the letters, or by id; NULL: there is none. */
+struct account *accounts_named(const struct broker *broker, const char *name);
 /* The path's account; NULL: there is none, and 404 was replied. */
 struct account *accounts_find(struct admin_request *request);
 /* 200 with the account in full and its pool, once the relay has said how it is;

@@ -6,6 +6,7 @@
 #include "broker/admin/accounts.h"
 #include "broker/admin/intake.h"
 #include "broker/broker.h"
+#include "broker/json_error.h"
 
 #define BATCH_MAX 100
 #define STREAM_MAX 10000
@@ -153,7 +154,7 @@ static void reply_done(struct admin_request *request, struct intake *intake)
     text_addf(&text, "%zu added, %zu updated, %zu failed", added, updated, failed);
     body = success(intake->broker, message);
     /* The original had no number of its own for those that replaced another. */
-    json_object_set_new(body, "added_count", json_integer((json_int_t)(added + updated)));
+    json_object_set_new(body, "added_count", json_integer((json_int_t)added + (json_int_t)updated));
     json_object_set_new(body, "updated_count", json_integer((json_int_t)updated));
     if (failed) {
         json_object_set_new(body, "success", json_string("partial"));
@@ -330,7 +331,8 @@ static void take_line(struct stream *stream, struct slice line)
         intake_check(item, object);
     } else {
         text_init(&text, why, sizeof(why));
-        text_addf(&text, "line %zu, column %d: %s", stream->line, error.column, error.text);
+        text_addf(&text, "line %zu, column %d: %.*s", stream->line, error.column,
+                  json_error_len(&error), error.text);
         intake_refuse(item, why);
     }
     json_decref(object);

@@ -3,84 +3,24 @@
 
 #include "broker/admin/account_json.h"
 #include "broker/admin/accounts.h"
-#include "broker/admin/candidate.h"
+#include "broker/admin/change.h"
 #include "broker/broker.h"
 #include "broker/store/record_fields.h"
 
+struct account *accounts_named(const struct broker *broker, const char *name)
+{
+    struct account *account = registry_by_login(&broker->registry, slice_of(name));
+
+    return account ? account : registry_by_id(&broker->registry, slice_of(name));
+}
+
 struct account *accounts_find(struct admin_request *request)
 {
-    const struct registry *registry = &admin_broker(request)->registry;
-    struct slice name = slice_of(admin_param(request));
-    struct account *account = registry_by_login(registry, name);
+    struct account *account = accounts_named(admin_broker(request), admin_param(request));
 
-    if (!account)
-        account = registry_by_id(registry, name);
     if (!account)
         admin_error(request, 404, "there is no account %.256s", admin_param(request));
     return account;
-}
-
-/* --- one write of the store, and its end --------------------------------------- */
-
-struct change {
-    struct store_write write;
-    struct broker *broker;
-    struct setup *setup; /* a reference */
-    struct admin_request *request;
-    const char *verb; /* "updated" */
-    bool detail;
-};
-
-static struct change *change_new(struct admin_request *request, size_t count, const char *verb)
-{
-    struct change *change = calloc(1, sizeof(*change));
-
-    if (!change || !(change->write.edits = calloc(count ? count : 1, sizeof(struct store_edit)))) {
-        free(change);
-        admin_error(request, 500, "out of memory");
-        return NULL;
-    }
-    change->broker = admin_broker(request);
-    change->setup = setup_ref(broker_next_setup(change->broker));
-    change->write.conf = change->setup->conf;
-    change->write.count = count;
-    change->request = request;
-    change->verb = verb;
-    return change;
-}
-
-static void change_free(struct change *change)
-{
-    store_write_clear(&change->write);
-    setup_unref(change->setup);
-    free(change);
-}
-
-static void submit(struct change *change, void (*done)(struct store_write *write))
-{
-    change->write.done = done;
-    change->broker->store->ops->write(change->broker->store, &change->write);
-}
-
-static void reply_store_error(struct change *change, const struct store_edit *edit)
-{
-    char field[64];
-
-    candidate_field(edit->why.text, field, sizeof(field));
-    switch (edit->status) {
-    case STORE_GONE:
-        admin_error(change->request, 404, "the account is gone: %s", edit->why.text);
-        break;
-    case STORE_EXISTS:
-        admin_error_field(change->request, 409, field, "%s", edit->why.text);
-        break;
-    case STORE_INVALID:
-        admin_error_field(change->request, 400, field, "%s", edit->why.text);
-        break;
-    default:
-        admin_error(change->request, 500, "%s", edit->why.text);
-        break;
-    }
 }
 
 /* --- reading ------------------------------------------------------------------ */
@@ -97,14 +37,14 @@ void accounts_get(struct admin_request *request)
 
 static void on_patched(struct store_write *write)
 {
-    struct change *change = container_of(write, struct change, write);
+    struct change *change = change_of(write);
     struct store_edit *edit = &write->edits[0];
     struct account *account = NULL;
     char message[400];
     struct text text;
 
     if (edit->status != STORE_OK) {
-        reply_store_error(change, edit);
+        change_reply_error(change, edit);
     } else {
         account = registry_put(&change->broker->registry, edit->record, NULL);
         edit->record = NULL;
@@ -114,25 +54,26 @@ static void on_patched(struct store_write *write)
     }
     if (account) {
         text_init(&text, message, sizeof(message));
-        text_addf(&text, "account %s %s", account->record->email, change->verb);
+        text_addf(&text, "account %s %s", account->record->email, (const char *)change->owner);
         account_reply_detail(change->request, account, message);
     }
     change_free(change);
 }
 
-/* Takes the object over. */
+/* Takes the object over; the verb, "updated", is a literal. */
 static void patch(struct admin_request *request, const struct account *account, json_t *object,
                   const char *verb)
 {
-    struct change *change = change_new(request, 1, verb);
+    struct change *change = change_new(request, 1);
 
     if (!change) {
         json_decref(object);
         return;
     }
+    change->owner = (void *)(uintptr_t)verb;
     change->write.edits[0] = (struct store_edit){
         .kind = STORE_PATCH, .id = slice_dup(slice_of(account->record->id)), .object = object};
-    submit(change, on_patched);
+    change_submit(change, on_patched);
 }
 
 static bool check_keys(struct admin_request *request, const json_t *object)
@@ -219,24 +160,29 @@ void accounts_patch(struct admin_request *request)
         patch(request, account, json_deep_copy(object), "updated");
 }
 
-static void set_disabled(struct admin_request *request, bool disabled)
-{
-    struct account *account = accounts_find(request);
-
-    if (account)
-        patch(request, account,
-              json_pack("{s:o}", "disabled", disabled ? json_true() : json_null()),
-              disabled ? "paused" : "resumed");
-}
-
 void accounts_pause(struct admin_request *request)
 {
-    set_disabled(request, true);
+    struct account *account = accounts_find(request);
+    json_t *body = account ? admin_json(request) : NULL;
+    json_t *reason = json_object_get(body, "reason");
+
+    if (!body)
+        return;
+    if (!json_is_object(body) || (reason && !json_is_null(reason) && !json_is_string(reason))) {
+        admin_error_field(request, 400, "reason", "\"reason\" must be a text in quotes");
+        return;
+    }
+    patch(request, account,
+          json_pack("{s:b, s:O}", "disabled", 1, "disabled_reason", reason ? reason : json_null()),
+          "paused");
 }
 
 void accounts_resume(struct admin_request *request)
 {
-    set_disabled(request, false);
+    struct account *account = accounts_find(request);
+
+    if (account)
+        patch(request, account, json_pack("{s:n, s:n}", "disabled", "disabled_reason"), "resumed");
 }
 
 /* --- removing ----------------------------------------------------------------- */
@@ -274,7 +220,7 @@ static void reply_removed(struct change *change, size_t removed, const char *wha
 
 static void on_removed(struct store_write *write)
 {
-    struct change *change = container_of(write, struct change, write);
+    struct change *change = change_of(write);
     struct store_edit *edit = &write->edits[0];
     char what[300];
     struct text text;
@@ -285,7 +231,7 @@ static void on_removed(struct store_write *write)
         text_addf(&text, "account %.256s", admin_param(change->request));
         reply_removed(change, 1, what);
     } else {
-        reply_store_error(change, edit);
+        change_reply_error(change, edit);
     }
     change_free(change);
 }
@@ -301,17 +247,17 @@ void accounts_delete(struct admin_request *request)
         return;
     }
     account = accounts_find(request);
-    change = account ? change_new(request, 1, "removed") : NULL;
+    change = account ? change_new(request, 1) : NULL;
     if (!change)
         return;
     change->write.edits[0] =
         (struct store_edit){.kind = STORE_REMOVE, .id = slice_dup(slice_of(account->record->id))};
-    submit(change, on_removed);
+    change_submit(change, on_removed);
 }
 
 static void on_all_removed(struct store_write *write)
 {
-    struct change *change = container_of(write, struct change, write);
+    struct change *change = change_of(write);
     size_t removed = accounts_take_removed(change->broker, write);
     char what[64];
     struct text text;
@@ -321,7 +267,7 @@ static void on_all_removed(struct store_write *write)
         text_addf(&text, "%zu accounts", removed);
         reply_removed(change, removed, what);
     } else {
-        reply_store_error(change, &write->edits[0]);
+        change_reply_error(change, &write->edits[0]);
     }
     change_free(change);
 }
@@ -345,7 +291,7 @@ void accounts_delete_all(struct admin_request *request)
         admin_error(request, 404, "there are no accounts");
         return;
     }
-    change = change_new(request, registry_count(&broker->registry), "removed");
+    change = change_new(request, registry_count(&broker->registry));
     if (!change)
         return;
     registry_walk_begin(&walk, &broker->registry, 0);
@@ -353,5 +299,5 @@ void accounts_delete_all(struct admin_request *request)
         change->write.edits[i++] = (struct store_edit){
             .kind = STORE_REMOVE, .id = slice_dup(slice_of(account->record->id))};
     registry_walk_end(&walk);
-    submit(change, on_all_removed);
+    change_submit(change, on_all_removed);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/admin/accounts.h"
+#include "broker/admin/change.h"
 #include "broker/admin/sweep.h"
 #include "broker/broker.h"
 
@@ -17,6 +18,16 @@ static bool read_smtp(struct admin_request *request, const json_t *body, bool *s
     if (!value || json_is_boolean(value) || json_is_null(value))
         return true;
     admin_error_field(request, 400, "smtp", "\"smtp\" must be true or false");
+    return false;
+}
+
+/* False: refused. */
+static bool check_room(struct admin_request *request, size_t count)
+{
+    if (sweep_has_room(admin_broker(request), count))
+        return true;
+    admin_header(request, "Retry-After", "10");
+    admin_error(request, 503, "too many accounts are being verified already; ask again in a while");
     return false;
 }
 
@@ -35,7 +46,7 @@ void accounts_verify(struct admin_request *request)
     struct sweep *sweep;
     bool smtp;
 
-    if (!body || !read_smtp(request, body, &smtp))
+    if (!body || !read_smtp(request, body, &smtp) || !check_room(request, 1))
         return;
     sweep = sweep_new(admin_broker(request), 1);
     if (!sweep || !sweep_add(sweep, account)) {
@@ -64,6 +75,8 @@ static void on_result(struct sweep *sweep, struct sweep_result *result)
 
     many->ok += sweep_result_ok(result);
     admin_stream_json(many->request, sweep_result_json(result));
+    if (admin_gone(many->request))
+        sweep_cut(sweep);
     if (sweep->done % PROGRESS_EVERY == 0)
         admin_stream_json(many->request,
                           json_pack("{s:{s:I, s:I}}", "progress", "done", (json_int_t)sweep->done,
@@ -117,8 +130,7 @@ static struct sweep *sweep_named(struct admin_request *request, const json_t *em
     json_array_foreach((json_t *)(uintptr_t)emails, i, email)
     {
         const char *text = json_string_value(email);
-        struct account *account =
-            text ? registry_by_login(&broker->registry, slice_of(text)) : NULL;
+        struct account *account = text ? accounts_named(broker, text) : NULL;
 
         if (account && sweep && sweep_add(sweep, account))
             continue;
@@ -141,7 +153,7 @@ static struct sweep *sweep_of(struct admin_request *request, const json_t *body)
     struct filter filter;
     struct sweep *sweep;
 
-    if (emails && json_is_array(emails) && json_array_size(emails))
+    if (json_array_size(emails))
         return sweep_named(request, emails);
     if (!filter_read_json(&filter, request, body))
         return NULL;
@@ -166,6 +178,10 @@ void accounts_verify_many(struct admin_request *request)
 
     if (!body || !read_smtp(request, body, &smtp) || !(sweep = sweep_of(request, body)))
         return;
+    if (!check_room(request, 0)) {
+        sweep_free(sweep);
+        return;
+    }
     many = calloc(1, sizeof(*many));
     if (!many) {
         sweep_free(sweep);
@@ -184,139 +200,161 @@ void accounts_verify_many(struct admin_request *request)
 
 /* --- the dead --------------------------------------------------------------- */
 
+/* Those of the sweep that are to go, in the order of the edits. */
 struct burial {
-    struct store_write write;
-    struct broker *broker;
-    struct setup *setup; /* a reference */
-    struct admin_request *request;
     struct sweep *sweep;
+    size_t count;
+    const struct sweep_result *dead[];
 };
-
-/* Only what the provider itself says of the grant counts; an outage, a time-out, a
- * throttle or a wrong client secret says nothing of it. */
-static bool is_dead(const struct sweep_result *result)
-{
-    return result->class_ == OAUTH_CONSENT;
-}
 
 static void end_burial(struct burial *burial)
 {
-    store_write_clear(&burial->write);
-    setup_unref(burial->setup);
     sweep_free(burial->sweep);
     free(burial);
 }
 
-static void reply_buried(struct burial *burial, size_t removed)
+/* Takes the sweep over; NULL: memory is out. */
+static struct burial *burial_new(struct sweep *sweep)
 {
+    struct burial *burial =
+        calloc(1, sizeof(*burial) + sweep->count * sizeof(const struct sweep_result *));
+
+    if (!burial) {
+        sweep_free(sweep);
+        return NULL;
+    }
+    burial->sweep = sweep;
+    for (size_t i = 0; i < sweep->count; i++) {
+        if (sweep_result_dead(&sweep->results[i]))
+            burial->dead[burial->count++] = &sweep->results[i];
+    }
+    return burial;
+}
+
+static void reply_buried(struct change *change, size_t removed)
+{
+    const struct burial *burial = change->owner;
     json_t *emails = json_array();
     char message[80];
     struct text text;
 
-    for (size_t i = 0, edit = 0; i < burial->sweep->count; i++) {
-        if (is_dead(&burial->sweep->results[i]) && burial->write.edits[edit++].status == STORE_OK)
-            json_array_append_new(emails, json_string(burial->sweep->results[i].email));
+    for (size_t i = 0; i < burial->count; i++) {
+        if (change->write.edits[i].status == STORE_OK)
+            json_array_append_new(emails, json_string(burial->dead[i]->email));
     }
     text_init(&text, message, sizeof(message));
     text_addf(&text, "%zu invalid accounts removed", removed);
-    admin_reply(burial->request, 200,
+    admin_reply(change->request, 200,
                 json_pack("{s:b, s:s, s:I, s:I, s:o}", "success", 1, "message", message,
-                          "total_accounts", (json_int_t)registry_count(&burial->broker->registry),
+                          "total_accounts", (json_int_t)registry_count(&change->broker->registry),
                           "deleted_count", (json_int_t)removed, "deleted_accounts", emails));
+}
+
+static void reply_none_removed(struct change *change)
+{
+    const struct store_edit *edit = &change->write.edits[0];
+
+    if (edit->status == STORE_CHANGED || edit->status == STORE_GONE)
+        admin_error(change->request, 404, "there is no invalid account any more: %s",
+                    edit->why.text);
+    else
+        admin_error(change->request, 500, "%s", edit->why.text);
 }
 
 static void on_buried(struct store_write *write)
 {
-    struct burial *burial = container_of(write, struct burial, write);
-    size_t removed = accounts_take_removed(burial->broker, write);
+    struct change *change = change_of(write);
+    size_t removed = accounts_take_removed(change->broker, write);
 
     if (removed)
-        reply_buried(burial, removed);
+        reply_buried(change, removed);
     else
-        admin_error(burial->request, 500, "%s", write->edits[0].why.text);
-    end_burial(burial);
+        reply_none_removed(change);
+    end_burial(change->owner);
+    change_free(change);
 }
 
-static void bury(struct sweep *sweep, size_t dead)
+static bool name_dead(const struct registry *registry, const struct sweep_result *dead,
+                      struct store_edit *edit)
 {
-    struct burial *burial = calloc(1, sizeof(*burial));
-    size_t i = 0;
+    const struct account *account = registry_by_id(registry, slice_of(dead->id));
 
-    if (!burial || !(burial->write.edits = calloc(dead, sizeof(struct store_edit)))) {
-        free(burial);
-        admin_error(sweep->owner, 500, "out of memory");
-        sweep_free(sweep);
+    *edit = (struct store_edit){.kind = STORE_REMOVE,
+                                .id = slice_dup(slice_of(dead->id)),
+                                .expected = slice_dup(slice_of(account->record->refresh_token))};
+    return edit->id && edit->expected;
+}
+
+/* Only the grant that was found dead goes: whoever signs in anew meanwhile, or the
+ * endpoint, may have given the account another one. */
+static void bury(struct admin_request *request, struct burial *burial)
+{
+    struct broker *broker = admin_broker(request);
+    struct change *change = change_new(request, burial->count);
+
+    if (!change) {
+        end_burial(burial);
         return;
     }
-    burial->broker = sweep->broker;
-    burial->request = sweep->owner;
-    burial->sweep = sweep;
-    burial->setup = setup_ref(broker_next_setup(sweep->broker));
-    burial->write.conf = burial->setup->conf;
-    for (size_t k = 0; k < sweep->count; k++) {
-        if (is_dead(&sweep->results[k]))
-            burial->write.edits[i++] = (struct store_edit){
-                .kind = STORE_REMOVE, .id = slice_dup(slice_of(sweep->results[k].id))};
+    change->owner = burial;
+    for (size_t i = 0; i < burial->count; i++) {
+        if (name_dead(&broker->registry, burial->dead[i], &change->write.edits[i]))
+            continue;
+        admin_error(request, 500, "out of memory");
+        end_burial(burial);
+        change_free(change);
+        return;
     }
-    burial->write.count = dead;
-    burial->write.done = on_buried;
-    burial->broker->store->ops->write(burial->broker->store, &burial->write);
+    change_submit(change, on_buried);
 }
 
-static void reply_would_delete(struct sweep *sweep)
+static void reply_would_delete(struct admin_request *request, const struct burial *burial)
 {
     json_t *would = json_array();
 
-    for (size_t i = 0; i < sweep->count; i++) {
-        const struct sweep_result *result = &sweep->results[i];
-
-        if (is_dead(result))
-            json_array_append_new(would, json_pack("{s:s, s:s}", "email", result->email, "error",
-                                                   result->token_text));
-    }
-    admin_reply(sweep->owner, 200,
+    for (size_t i = 0; i < burial->count; i++)
+        json_array_append_new(would, json_pack("{s:s, s:s}", "email", burial->dead[i]->email,
+                                               "error", sweep_result_text(burial->dead[i])));
+    admin_reply(request, 200,
                 json_pack("{s:b, s:b, s:s, s:I, s:I, s:o}", "success", 1, "dry_run", 1, "message",
                           "nothing was removed", "total_accounts",
-                          (json_int_t)registry_count(&sweep->broker->registry), "deleted_count",
-                          (json_int_t)0, "would_delete", would));
+                          (json_int_t)registry_count(&admin_broker(request)->registry),
+                          "deleted_count", (json_int_t)0, "would_delete", would));
 }
 
-static size_t count_dead(const struct sweep *sweep)
+static void take_swept(struct sweep *sweep, bool dry_run)
 {
-    size_t dead = 0;
+    struct admin_request *request = sweep->owner;
+    size_t count = sweep->count;
+    bool ended = sweep->broker->ended;
+    struct burial *burial = burial_new(sweep);
 
-    for (size_t i = 0; i < sweep->count; i++)
-        dead += is_dead(&sweep->results[i]);
-    return dead;
+    if (!burial) {
+        admin_error(request, 500, "out of memory");
+    } else if (burial->count && !ended && !dry_run) {
+        bury(request, burial);
+        return;
+    } else if (ended) {
+        admin_error(request, 500, "bearerd is ending; nothing was removed");
+    } else if (burial->count) {
+        reply_would_delete(request, burial);
+    } else {
+        admin_error(request, 404,
+                    "there is no invalid account: of %zu, none was declared dead by its provider",
+                    count);
+    }
+    if (burial)
+        end_burial(burial);
 }
 
 static void on_swept(struct sweep *sweep)
 {
-    size_t dead = count_dead(sweep);
-
-    if (sweep->broker->ended) {
-        admin_error(sweep->owner, 500, "bearerd is ending; nothing was removed");
-        sweep_free(sweep);
-        return;
-    }
-    if (!dead)
-        admin_error(sweep->owner, 404,
-                    "there is no invalid account: of %zu, none was declared dead by its provider",
-                    sweep->count);
-    if (dead) {
-        bury(sweep, dead);
-        return;
-    }
-    sweep_free(sweep);
+    take_swept(sweep, false);
 }
 
 static void on_swept_dry(struct sweep *sweep)
 {
-    if (count_dead(sweep))
-        reply_would_delete(sweep);
-    else
-        admin_error(sweep->owner, 404, "there is no invalid account");
-    sweep_free(sweep);
+    take_swept(sweep, true);
 }
 
 void accounts_delete_invalid(struct admin_request *request)
@@ -324,7 +362,8 @@ void accounts_delete_invalid(struct admin_request *request)
     struct sweep *sweep;
     bool dry_run;
 
-    if (!admin_query_flag(request, "dry_run", false, &dry_run))
+    if (!admin_query_flag(request, "dry_run", false, &dry_run) ||
+        !check_room(request, registry_count(&admin_broker(request)->registry)))
         return;
     sweep = sweep_filtered(admin_broker(request), NULL);
     if (!sweep) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/codec.h"
+#include "broker/json_error.h"
 #include "broker/store/file_io.h"
 #include "broker/wipe.h"
 
@@ -150,7 +151,8 @@ bool api_tokens_parse(struct api_tokens *tokens, struct slice text, const char *
     *tokens = (struct api_tokens){NULL, 0};
     root = json_loadb(text.ptr ? text.ptr : "", text.len, JSON_REJECT_DUPLICATES, &error);
     if (!root)
-        return reason_set(why, "%s:%d:%d: %.160s", name, error.line, error.column, error.text);
+        return reason_set(why, "%s:%d:%d: %.*s", name, error.line, error.column,
+                          json_error_len(&error), error.text);
     ok = read_tokens(tokens, root, name, why);
     json_decref(root);
     if (!ok)

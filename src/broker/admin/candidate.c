@@ -121,48 +121,114 @@ static void forget(json_t *object, const char *key)
         json_object_set_new(object, key, json_null());
 }
 
-static const char *const grant_keys[] = {
-    "grant", "app", "refresh_token", "private_key", "certificate", "assertion", "service_account"};
+static bool is_same_provider(const json_t *object, const struct account_record *record)
+{
+    return slice_equal_nocase(slice_of(text_of(object, "provider")), slice_of(record->provider));
+}
+
+/* How an account gets its tokens is what the request says, as a whole. */
+static void forget_grant(json_t *object)
+{
+    static const char *const keys[] = {"grant",       "app",       "refresh_token",  "private_key",
+                                       "certificate", "assertion", "service_account"};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        forget(object, keys[i]);
+}
 
 /* Those keys whose meaning hangs on others: of another provider or application
  * nothing is kept. Everything else the store keeps by itself. */
-static void keep_existing(json_t *object, const struct account *account, struct broker *broker,
-                          const struct conf *conf)
+static void forget_foreign(json_t *object, const struct account_record *record)
 {
-    const struct account_record *record = account->record;
-    const struct conf_provider *provider = conf_provider(conf, slice_of(record->provider));
-    bool same_url;
+    bool same_provider = is_same_provider(object, record);
+    bool has_app = text_of(object, "app")[0] || record->app[0];
+    /* Nor is a secret of the old ones sent to a place that the request names. */
+    bool same_url = has(object, "oauth_token_url")
+                        ? strcmp(text_of(object, "oauth_token_url"), record->token_url) == 0
+                        : same_provider;
 
-    /* How it gets tokens is what the request says, as a whole. */
-    for (size_t i = 0; i < sizeof(grant_keys) / sizeof(*grant_keys); i++)
-        forget(object, grant_keys[i]);
-    if (text_of(object, "app")[0] || record->app[0]) {
-        forget(object, "oauth_endpoint");
-        forget(object, "oauth_token_url");
-    }
-    if (slice_equal_nocase(slice_of(text_of(object, "provider")), slice_of(record->provider))) {
-        keep_text(object, "oauth_endpoint", record->endpoint);
-        if (!has(object, "tenant") && !has(object, "service_account"))
-            keep_text(object, "oauth_token_url", record->token_url);
-        if (strcmp(record->scope, provider->scope) != 0)
-            keep_text(object, "scope", record->scope);
-    } else {
+    if (!same_provider) {
         forget(object, "scope");
         forget(object, "tenant");
     }
-    /* Nor is a secret of the old ones sent to a place that the request names. */
-    same_url = text_of(object, "oauth_token_url")[0] == '\0' ||
-               strcmp(text_of(object, "oauth_token_url"), record->token_url) == 0;
-    if (same_url && !record->app[0] && strcmp(text_of(object, "client_id"), record->client_id) == 0)
-        keep_text(object, "client_secret", record->client_secret);
-    else
+    if (!same_provider || has_app)
+        forget(object, "oauth_endpoint");
+    if (!same_provider || has_app || has(object, "tenant") || has(object, "service_account"))
+        forget(object, "oauth_token_url");
+    if (!same_url || has_app || strcmp(text_of(object, "client_id"), record->client_id) != 0)
         forget(object, "client_secret");
-    if (!same_url)
+    if (!same_url || has_app)
         forget(object, "extra");
-    keep_text(object, "account_id", record->id);
-    keep_text(object, "vmta_name", record->vmta_name);
-    set_default(object, "ip_address", record->source_address);
-    fill_defaults(object, broker, conf);
+    forget_grant(object);
+}
+
+/* What the store will keep, as the account has it now. */
+static json_t *kept_of(const json_t *object, const struct account_record *record,
+                       const struct conf *conf)
+{
+    const struct conf_provider *provider = conf_provider(conf, slice_of(record->provider));
+    json_t *kept = json_object();
+
+    if (is_same_provider(object, record)) {
+        keep_text(kept, "oauth_endpoint", record->endpoint);
+        keep_text(kept, "oauth_token_url", record->token_url);
+        keep_text(kept, "tenant", record->tenant);
+        if (strcmp(record->scope, provider->scope) != 0 &&
+            strcmp(record->scope, provider->app_scope) != 0)
+            keep_text(kept, "scope", record->scope);
+    }
+    keep_text(kept, "client_secret", record->client_secret);
+    keep_text(kept, "account_id", record->id);
+    /* None is a choice, too. */
+    set_default(kept, "vmta_name", record->vmta_name);
+    set_default(kept, "ip_address", record->source_address);
+    return kept;
+}
+
+static void drop_nulls(json_t *object)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+
+    json_object_foreach_safe(object, next, key, value)
+    {
+        if (json_is_null(value))
+            json_object_del(object, key);
+    }
+}
+
+/* The record as it will be, for checks and for the token endpoint. What is the
+ * account's already is not made part of the object that is stored: it may be changed
+ * while the endpoint is asked. NULL: memory is out. */
+static json_t *replace_existing(json_t *object, const struct account *account,
+                                struct broker *broker, const struct conf *conf)
+{
+    json_t *kept, *whole, *value;
+    const char *key;
+
+    forget_foreign(object, account->record);
+    kept = kept_of(object, account->record, conf);
+    whole = json_copy(kept);
+    json_object_update(whole, object);
+    drop_nulls(whole);
+    fill_defaults(whole, broker, conf);
+    json_object_foreach(whole, key, value)
+    {
+        if (!has(kept, key))
+            json_object_set(object, key, value);
+    }
+    json_decref(kept);
+    return whole;
+}
+
+/* The store may have a record that is no account: one that cannot serve, or that
+ * somebody has just written. Its secrets are not for the place that the request names. */
+static void forget_unseen(json_t *object)
+{
+    forget(object, "client_secret");
+    forget(object, "extra");
+    forget_grant(object);
 }
 
 static struct account *existing(const struct broker *broker, const json_t *object)
@@ -182,8 +248,9 @@ static bool is_free(const struct candidate *candidate, const struct broker *brok
                       same_id->record->id, same_id->record->email);
 }
 
+/* `whole`: the record as it will be; the caller's. */
 static bool fill(struct candidate *candidate, struct broker *broker, const struct conf *conf,
-                 struct reason *why)
+                 json_t **whole, struct reason *why)
 {
     json_t *object = candidate->object;
     struct account *account;
@@ -200,17 +267,22 @@ static bool fill(struct candidate *candidate, struct broker *broker, const struc
                           "replaces it",
                           account->record->email);
     }
-    if (account)
-        keep_existing(object, account, broker, conf);
-    else
+    if (account) {
+        *whole = replace_existing(object, account, broker, conf);
+    } else {
+        if (candidate->overwrite)
+            forget_unseen(object);
         fill_defaults(object, broker, conf);
-    return true;
+        *whole = json_incref(object);
+    }
+    return *whole || reason_set(why, "out of memory");
 }
 
 bool candidate_make(struct candidate *candidate, struct broker *broker, const struct conf *conf,
                     const json_t *object, struct reason *why)
 {
     struct problems problems = {NULL, 0, 0, 0, 0};
+    json_t *whole = NULL;
 
     *candidate = (struct candidate){.object = NULL};
     if (!json_is_object(object))
@@ -218,10 +290,11 @@ bool candidate_make(struct candidate *candidate, struct broker *broker, const st
     candidate->object = json_copy((json_t *)(uintptr_t)object);
     if (!candidate->object)
         return reason_set(why, "out of memory");
-    if (fill(candidate, broker, conf, why)) {
-        candidate->record = record_parse(candidate->object, conf, "request", &problems, why);
+    if (fill(candidate, broker, conf, &whole, why)) {
+        candidate->record = record_parse(whole, conf, "request", &problems, why);
         problems_clear(&problems);
     }
+    json_decref(whole);
     if (candidate->record && is_free(candidate, broker, why))
         return true;
     record_free(candidate->record);

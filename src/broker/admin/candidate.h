@@ -9,8 +9,9 @@
 struct broker;
 
 struct candidate {
-    json_t *object;                /* to be stored; the caller's */
-    struct account_record *record; /* the same, checked; the caller's */
+    json_t *object; /* to be stored; the caller's */
+    /* The same with what a replaced account keeps, checked; the caller's. */
+    struct account_record *record;
     bool verify, overwrite;
     bool exists; /* the failure: there is such an account and overwrite is false */
 };

@@ -123,7 +123,7 @@ void exchange_completed(void *owner, struct MHD_Connection *mhd, void **context,
     log_request(request);
     request->connection = NULL;
     request->suspended = false;
-    connection_expect(connection, 0); /* the next one */
+    connection_replied(connection);
     if (request->state == REQUEST_STREAMING || request->state == REQUEST_ENDED)
         stream_detach(request);
     request_maybe_free(request);

@@ -98,7 +98,8 @@ bool filter_matches(const struct filter *filter, const struct account *account)
         return false;
     if (filter->domain && !has_domain(record, filter->domain))
         return false;
-    if (filter->email && !slice_equal_nocase(slice_of(record->login), slice_of(filter->email)))
+    if (filter->email && !slice_equal_nocase(slice_of(record->login), slice_of(filter->email)) &&
+        strcmp(record->id, filter->email) != 0)
         return false;
     return !filter->q || holds(record->login, filter->q) || holds(record->id, filter->q);
 }

@@ -11,6 +11,8 @@ admin_handler status_show;
 admin_handler config_show;
 /* control.c */
 admin_handler control_reload, control_drain, control_log_show, control_log_set;
+/* rekey.c */
+admin_handler rekey_begin;
 /* addresses.c */
 admin_handler addresses_show;
 /* api_token_routes.c */

@@ -77,15 +77,13 @@ static void add_accounts(const struct broker *broker, json_t *reasons)
 
 static void add_store(const struct broker *broker, json_t *reasons)
 {
-    const char *path = broker->accounts_path;
-    const char *colon = strchr(path, ':');
+    const char *path;
     char folder[SETUP_PATH_MAX];
 
     if (broker->tokens.unsaved.count)
         add_reason(reasons, "refresh tokens that could not be saved and are in memory only: %zu",
                    broker->tokens.unsaved.count);
-    if (colon && !memchr(path, '/', (size_t)(colon - path)))
-        path = colon + 1;
+    store_find(broker->accounts_path, &path);
     admin_store_folder(broker->accounts_path, folder, sizeof(folder));
     if (access(path, W_OK) != 0 || access(folder, W_OK | X_OK) != 0)
         add_reason(reasons,

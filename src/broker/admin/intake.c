@@ -1,7 +1,6 @@
 #include "broker/admin/intake.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uthash.h>
@@ -103,16 +102,9 @@ static void finish_item(struct intake_item *item, enum intake_verdict verdict)
         intake->item_done(intake, item);
 }
 
-static void refuse(struct intake_item *item, enum intake_verdict verdict, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void refuse(struct intake_item *item, enum intake_verdict verdict, const char *format, ...)
+static void refuse(struct intake_item *item, enum intake_verdict verdict, const char *error)
 {
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(item->error, sizeof(item->error), format, args);
-    va_end(args);
+    slice_copy(slice_of(error), item->error, sizeof(item->error));
     finish_item(item, verdict);
 }
 
@@ -144,6 +136,8 @@ static bool is_first(struct intake_item *item)
     const struct account_record *record = item->record;
     size_t same = take_name(item->intake, 'l', record->login, item->number);
     const char *key = "email", *value = record->email;
+    char memory[300];
+    struct text error;
 
     if (same == item->number) {
         same = take_name(item->intake, 'i', record->id, item->number);
@@ -153,17 +147,16 @@ static bool is_first(struct intake_item *item)
     if (same == item->number)
         return true;
     slice_copy(slice_of(key), item->field, sizeof(item->field));
-    if (same)
-        refuse(item, INTAKE_EXISTS, "\"%s\": record %zu has %.200s too", key, same, value);
-    else
-        refuse(item, INTAKE_FAILED, "out of memory");
+    text_init(&error, memory, sizeof(memory));
+    text_addf(&error, "\"%s\": record %zu has %.200s too", key, same, value);
+    refuse(item, same ? INTAKE_EXISTS : INTAKE_FAILED, same ? memory : "out of memory");
     return false;
 }
 
 void intake_refuse(struct intake_item *item, const char *why)
 {
     item->email = slice_dup(SLICE("?"));
-    refuse(item, INTAKE_BAD, "%s", why);
+    refuse(item, INTAKE_BAD, why);
 }
 
 void intake_check(struct intake_item *item, const json_t *object)
@@ -175,7 +168,7 @@ void intake_check(struct intake_item *item, const json_t *object)
     item->email = slice_dup(slice_of(record_email(object)));
     if (!candidate_make(&candidate, intake->broker, intake->setup->conf, object, &why)) {
         candidate_field(why.text, item->field, sizeof(item->field));
-        refuse(item, candidate.exists ? INTAKE_EXISTS : INTAKE_BAD, "%s", why.text);
+        refuse(item, candidate.exists ? INTAKE_EXISTS : INTAKE_BAD, why.text);
         return;
     }
     item->object = candidate.object;
@@ -208,7 +201,7 @@ static void take_written(struct intake_item *item, struct store_edit *edit)
 
     if (edit->status != STORE_OK) {
         candidate_field(edit->why.text, item->field, sizeof(item->field));
-        refuse(item, verdict_of(edit->status), "%s", edit->why.text);
+        refuse(item, verdict_of(edit->status), edit->why.text);
         return;
     }
     edit->record = NULL;
@@ -293,10 +286,14 @@ static void on_verified(struct verify *verify)
 {
     struct intake_item *item = container_of(verify, struct intake_item, check);
     struct intake *intake = item->intake;
+    char memory[sizeof(item->error)];
+    struct text error;
 
     intake->verifying--;
     if (verify->class_ != OAUTH_OK) {
-        refuse(item, INTAKE_UNVERIFIED, "verification failed: %s", verify->text);
+        text_init(&error, memory, sizeof(memory));
+        text_addf(&error, "verification failed: %s", verify->text);
+        refuse(item, INTAKE_UNVERIFIED, memory);
     } else {
         item->verified = true;
         item->grant = verify->grant;

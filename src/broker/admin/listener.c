@@ -110,6 +110,17 @@ void connection_expect(struct admin_connection *connection, size_t body_octets)
                        : 0);
 }
 
+/* MHD misses an end of input that came together with the request, and would
+ * keep the connection for the whole time-out. */
+void connection_replied(struct admin_connection *connection)
+{
+    char octet;
+
+    connection_expect(connection, 0); /* the next request */
+    if (recv(connection->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+        connection_cut(connection);
+}
+
 void connection_read(struct admin_connection *connection)
 {
     loop_timer_cancel(connection->listener->admin->loop, &connection->deadline);

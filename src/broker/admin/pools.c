@@ -28,16 +28,33 @@ static json_t *pool_json(const struct account *account, const struct relay_pool 
     return json;
 }
 
+static void add_limit(json_t *json, const char *name, uint64_t used, uint64_t limit)
+{
+    json_object_set_new(
+        json, name, json_pack("{s:I, s:I}", "used", (json_int_t)used, "limit", (json_int_t)limit));
+}
+
 static json_t *limit_json(const struct account *account, const struct relay_pool *row)
 {
     const struct ipc_pool *n = &row->numbers;
+    json_t *json =
+        json_pack("{s:s, s:s, s:I, s:I}", "account_id", account->record->id, "email",
+                  account->record->email, "message_wait_ms", (json_int_t)n->message_wait_ms,
+                  "breaker_wait_ms", (json_int_t)n->breaker_wait_ms);
 
-    return json_pack("{s:s, s:s, s:{s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}}", "account_id",
-                     account->record->id, "email", account->record->email, "connections", "used",
-                     (json_int_t)n->dialing + n->idle + n->busy + n->draining, "limit",
-                     (json_int_t)n->max_connections, "concurrent", "used", (json_int_t)n->running,
-                     "limit", (json_int_t)n->max_concurrent, "logins_per_minute", "used",
-                     (json_int_t)n->logins, "limit", (json_int_t)n->max_logins);
+    if (!json)
+        return NULL;
+    add_limit(json, "connections", (uint64_t)n->dialing + n->idle + n->busy + n->draining,
+              n->max_connections);
+    json_object_set_new(json_object_get(json, "connections"), "now",
+                        json_integer((json_int_t)n->connections_now));
+    add_limit(json, "concurrent", n->running, n->max_concurrent);
+    add_limit(json, "logins_per_minute", n->logins, n->max_logins);
+    add_limit(json, "messages_per_minute", n->minute, n->max_minute);
+    add_limit(json, "messages_per_hour", n->hour, n->max_hour);
+    add_limit(json, "messages_per_day", n->day, n->max_day);
+    add_limit(json, "recipients_per_day", n->recipients, n->max_recipients);
+    return json;
 }
 
 /* --- an account in full ----------------------------------------------------------- */
@@ -128,7 +145,7 @@ static void ask(struct admin_request *request, const char *name, row_json *json)
 
     if (!admin_query_number(request, "limit", 1, IPC_SNAPSHOT_ROWS, PAGE_DEFAULT, &limit))
         return;
-    if (email && !(account = registry_by_login(&broker->registry, slice_of(email)))) {
+    if (email && !(account = accounts_named(broker, email))) {
         admin_error_field(request, 404, "email", "there is no account %.256s", email);
         return;
     }

@@ -7,6 +7,7 @@
 
 #include "base/date.h"
 #include "broker/admin/request_private.h"
+#include "broker/json_error.h"
 #include "broker/wipe.h"
 
 #define JSON_TYPE "application/json; charset=utf-8"
@@ -71,14 +72,10 @@ const char *admin_content_type(const struct admin_request *request)
     return request->content_type;
 }
 
-/* jansson says what it found by quoting it, which may be a secret. */
 static void refuse_json(struct admin_request *request, const json_error_t *error)
 {
-    const char *near = strstr(error->text, " near '");
-    int len = (int)(near ? (size_t)(near - error->text) : strlen(error->text));
-
     admin_error(request, 400, "Invalid JSON: line %d, column %d: %.*s", error->line, error->column,
-                len, error->text);
+                json_error_len(error), error->text);
 }
 
 json_t *admin_json(struct admin_request *request)

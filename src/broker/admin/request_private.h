@@ -141,9 +141,11 @@ struct admin_listener *listener_renew(struct admin_listener *old, struct slice c
                                       struct slice key_pem, struct reason *why);
 void listener_close(struct admin_listener *listener);
 void listener_kick(struct admin_listener *listener); /* a turn of MHD soon */
-/* A request of the connection begins, or has been read. */
+/* So much of a request's body has come; the request has been read; it has been
+ * replied to, and another may come. */
 void connection_expect(struct admin_connection *connection, size_t body_octets);
 void connection_read(struct admin_connection *connection);
+void connection_replied(struct admin_connection *connection);
 void connection_cut(struct admin_connection *connection);
 
 /* exchange.c: callbacks for MHD. */

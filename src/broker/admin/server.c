@@ -17,12 +17,12 @@
 
 void admin_store_folder(const char *location, char *out, size_t cap)
 {
-    const char *colon = strchr(location, ':'), *slash;
-    struct slice path = slice_of(location);
+    const char *file, *slash;
+    struct slice path;
 
-    if (colon && !memchr(location, '/', (size_t)(colon - location)))
-        path = slice_of(colon + 1);
-    slash = path.len ? strrchr(path.ptr, '/') : NULL;
+    store_find(location, &file);
+    path = slice_of(file);
+    slash = strrchr(file, '/');
     if (!slash)
         path = SLICE(".");
     else

@@ -4,7 +4,20 @@
 
 #include "broker/broker.h"
 
+/* Beside all accounts a few times over. */
+#define ROOM_TIMES 4
+#define ROOM_MORE 1000
+
 static void on_turn(struct timer *timer);
+
+bool sweep_has_room(const struct broker *broker, size_t count)
+{
+    size_t most = ROOM_TIMES * registry_count(&broker->registry) + ROOM_MORE;
+
+    list_foreach (&broker->sweeps, node)
+        count += container_of(node, struct sweep, broker_node)->count;
+    return count <= most;
+}
 
 struct sweep *sweep_new(struct broker *broker, size_t count)
 {
@@ -31,6 +44,18 @@ bool sweep_add(struct sweep *sweep, const struct account *account)
     return result->id && result->email;
 }
 
+static void drop_texts(struct sweep_result *result)
+{
+    free(result->token_text);
+    free(result->smtp_text);
+    result->token_text = result->smtp_text = NULL;
+}
+
+void sweep_cut(struct sweep *sweep)
+{
+    sweep->cut = true;
+}
+
 void sweep_free(struct sweep *sweep)
 {
     for (size_t i = 0; i < sweep->count; i++) {
@@ -39,6 +64,7 @@ void sweep_free(struct sweep *sweep)
             relay_view_forget(sweep->broker->view, &sweep->results[i]);
         free(sweep->results[i].id);
         free(sweep->results[i].email);
+        drop_texts(&sweep->results[i]);
     }
     list_remove(&sweep->broker->sweeps, &sweep->broker_node);
     loop_timer_cancel(&sweep->broker->loop, &sweep->turn);
@@ -52,8 +78,10 @@ static void finish(struct sweep_result *result)
 
     sweep->running--;
     sweep->done++;
-    if (sweep->result)
+    if (sweep->result) {
         sweep->result(sweep, result);
+        drop_texts(result); /* it was told */
+    }
     loop_timer_set(&sweep->broker->loop, &sweep->turn, 0);
 }
 
@@ -63,7 +91,7 @@ static void on_probed(void *owner, bool ok, const char *text)
 
     result->probing = false;
     result->smtp_ok = ok;
-    slice_copy(slice_of(text), result->smtp_text, sizeof(result->smtp_text));
+    result->smtp_text = slice_dup(slice_of(text));
     finish(result);
 }
 
@@ -72,11 +100,12 @@ static void on_token(struct token_waiter *waiter, enum oauth_class class_, const
 {
     struct sweep_result *result = container_of(waiter, struct sweep_result, waiter);
     struct broker *broker = result->sweep->broker;
+    const struct account *account = registry_by_id(&broker->registry, slice_of(result->id));
 
+    result->generation = account ? account->generation : 0;
     result->class_ = class_;
     result->token_ok = class_ == OAUTH_OK;
-    slice_copy(slice_of(result->token_ok ? "the endpoint gave a token" : text), result->token_text,
-               sizeof(result->token_text));
+    result->token_text = result->token_ok ? NULL : slice_dup(slice_of(text));
     if (!result->token_ok || !result->sweep->smtp) {
         finish(result);
         return;
@@ -98,7 +127,7 @@ static void start(struct sweep *sweep, struct sweep_result *result)
         return;
     }
     result->class_ = OAUTH_TRANSIENT;
-    slice_copy(SLICE("the account was removed"), result->token_text, sizeof(result->token_text));
+    result->token_text = slice_dup(SLICE("the account was removed"));
     finish(result);
 }
 
@@ -108,9 +137,9 @@ static void on_turn(struct timer *timer)
     struct sweep *sweep = container_of(timer, struct sweep, turn);
     size_t most = sweep->broker->setup->conf->oauth_concurrency;
 
-    while (sweep->next < sweep->count && sweep->running < most)
+    while (!sweep->cut && sweep->next < sweep->count && sweep->running < most)
         start(sweep, &sweep->results[sweep->next++]);
-    if (sweep->done == sweep->count)
+    if (sweep->done == sweep->count || (sweep->cut && !sweep->running))
         sweep->finished(sweep);
 }
 
@@ -128,6 +157,21 @@ void sweeps_abandon(struct broker *broker)
 
         sweep->finished(sweep);
     }
+}
+
+bool sweep_result_dead(const struct sweep_result *result)
+{
+    const struct registry *registry = &result->sweep->broker->registry;
+    const struct account *account = registry_by_id(registry, slice_of(result->id));
+
+    return result->class_ == OAUTH_CONSENT && account && account->generation == result->generation;
+}
+
+const char *sweep_result_text(const struct sweep_result *result)
+{
+    if (result->token_ok)
+        return "the endpoint gave a token";
+    return result->token_text ? result->token_text : "";
 }
 
 /* --- as JSON ----------------------------------------------------------------- */
@@ -148,16 +192,17 @@ json_t *sweep_result_json(const struct sweep_result *result)
 {
     bool ok = sweep_result_ok(result);
     uint64_t took = loop_now(&result->sweep->broker->loop) - result->began_ms;
+    const char *token_text = sweep_result_text(result);
+    const char *smtp_text = result->smtp_text ? result->smtp_text : "";
     json_t *steps = json_array();
     json_t *json =
         json_pack("{s:b, s:s, s:s, s:f, s:o}", "success", ok, "email", result->email, "verdict",
                   verdict_of(result), "seconds", (double)took / 1000, "steps", steps);
 
-    json_array_append_new(steps, step_json("token", result->token_ok, result->token_text));
+    json_array_append_new(steps, step_json("token", result->token_ok, token_text));
     if (result->smtp_asked)
-        json_array_append_new(steps, step_json("smtp", result->smtp_ok, result->smtp_text));
+        json_array_append_new(steps, step_json("smtp", result->smtp_ok, smtp_text));
     if (!ok)
-        json_object_set_new(json, "error",
-                            json_string(result->token_ok ? result->smtp_text : result->token_text));
+        json_object_set_new(json, "error", json_string(result->token_ok ? smtp_text : token_text));
     return json;
 }

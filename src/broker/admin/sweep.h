@@ -15,9 +15,10 @@ struct sweep;
 struct sweep_result {
     struct sweep *sweep;
     char *id, *email;
+    uint64_t generation;     /* of the account that was asked about */
     enum oauth_class class_; /* of the token endpoint's answer */
     bool token_ok, smtp_asked, smtp_ok, probing;
-    char token_text[OAUTH_TEXT_MAX], smtp_text[OAUTH_TEXT_MAX];
+    char *token_text, *smtp_text; /* of failures; NULL: none, or memory is out */
     uint64_t began_ms;
     struct token_waiter waiter;
 };
@@ -26,7 +27,7 @@ struct sweep {
     struct broker *broker;
     struct sweep_result *results;
     size_t count, next, running, done;
-    bool smtp;
+    bool smtp, cut; /* cut: nobody wants the rest any more */
     void (*result)(struct sweep *sweep, struct sweep_result *result); /* NULL: nobody asks */
     void (*finished)(struct sweep *sweep); /* frees the sweep; never from inside sweep_begin */
     void *owner;
@@ -34,15 +35,24 @@ struct sweep {
     struct timer turn;
 };
 
+/* Whether so many more may be at work: what they take is memory. */
+bool sweep_has_room(const struct broker *broker, size_t count);
 /* For `count` accounts at most, which sweep_add then names. NULL: memory is out. */
 struct sweep *sweep_new(struct broker *broker, size_t count);
 bool sweep_add(struct sweep *sweep, const struct account *account);
 void sweep_begin(struct sweep *sweep);
+/* Asks about no further ones; `finished` comes behind those that are under way. */
+void sweep_cut(struct sweep *sweep);
 void sweep_free(struct sweep *sweep);
 
 /* The end of the broker: those that are at work end with what they have. */
 void sweeps_abandon(struct broker *broker);
 
+/* Whether the provider has declared the grant dead that the account still has. An
+ * outage, a time-out, a throttle or a wrong client secret says nothing of it. */
+bool sweep_result_dead(const struct sweep_result *result);
+/* What was said of the token, "" nothing. */
+const char *sweep_result_text(const struct sweep_result *result);
 /* As the API shows it. */
 json_t *sweep_result_json(const struct sweep_result *result);
 static inline bool sweep_result_ok(const struct sweep_result *result)

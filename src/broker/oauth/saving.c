@@ -82,6 +82,22 @@ static void log_result(const struct saving *saving)
                   log_s("reason", save->why.text), log_b("lost", !saving->account));
 }
 
+static void take_saved(struct saving *saving)
+{
+    struct account *account = saving->account;
+    char *access = saving->access;
+
+    account->token.saving = NULL;
+    saving->access = NULL;
+    take_result(saving);
+    if (account->token.outdated && account->token.phase == TOKEN_SAVING) {
+        secret_free(&access);
+        token_restart(account);
+    } else if (access) {
+        token_publish(account, access, saving->life_ms, saving->came_ms);
+    }
+}
+
 static void on_saved(struct store_save *save)
 {
     struct saving *saving = container_of(save, struct saving, save);
@@ -92,16 +108,11 @@ static void on_saved(struct store_save *save)
     tokens->stats.saves++;
     tokens->stats.save_failures += save->status != STORE_OK;
     log_result(saving);
-    if (account) {
-        char *access = saving->access;
-
-        account->token.saving = NULL;
-        saving->access = NULL;
-        take_result(saving);
-        if (access)
-            token_publish(account, access, saving->life_ms, saving->came_ms);
-    }
-    if (save->status == STORE_CHANGED || save->status == STORE_GONE)
+    if (account)
+        take_saved(saving);
+    /* Stored for an account that is gone: the one with its id now has an older one. */
+    if (save->status == STORE_CHANGED || save->status == STORE_GONE ||
+        (save->status == STORE_OK && !account))
         tokens->store_changed(tokens);
     free_saving(saving);
 }

@@ -26,12 +26,18 @@ static struct account *account_of(struct token *token)
     return container_of(token, struct account, token);
 }
 
+/* Some at a time: each is a system call, and 100,000 accounts want one at the
+ * start. */
 uint64_t token_random(void)
 {
-    uint64_t number;
+    static uint64_t numbers[64];
+    static size_t left;
 
-    randombytes_buf(&number, sizeof(number));
-    return number;
+    if (!left) {
+        randombytes_buf(numbers, sizeof(numbers));
+        left = sizeof(numbers) / sizeof(numbers[0]);
+    }
+    return numbers[--left];
 }
 
 void token_rest(struct token *token, uint64_t delay_ms)
@@ -124,13 +130,13 @@ bool token_init(struct tokens *tokens, struct account *account)
     return true;
 }
 
-/* Everything that belongs to the old credentials. */
+/* Everything that belongs to the old credentials but the refresh token. */
 static void forget(struct token *token)
 {
     if (token->request)
         http_cancel(token->request);
     token->request = NULL;
-    saving_forget(token);
+    token->outdated = false;
     secret_free(&token->value);
     token_set_down_text(token, NULL);
     token->failures = token->rejects = 0;
@@ -146,6 +152,7 @@ void token_clear(struct account *account)
     struct tokens *tokens = token->tokens;
 
     forget(token);
+    saving_forget(token);
     token_move(token, TOKEN_OFF); /* from its endpoint's queue, if it is there */
     gates_leave(tokens, account);
     list_remove(&tokens->phases[token->phase], &token->node);
@@ -168,11 +175,25 @@ static void publish_grant(struct account *account, struct token_grant *grant)
     token_publish(account, value, grant->life_ms, grant->came_ms);
 }
 
-void token_reset(struct account *account, struct token_grant *grant)
+/* What is under way may end in a new refresh token, which replaces the record's. */
+static void outdate(struct account *account)
+{
+    account->token.outdated = true;
+    secret_free(&account->token.value);
+    account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
+}
+
+void token_reset(struct account *account, bool same_refresh_token, struct token_grant *grant)
 {
     struct token *token = &account->token;
 
+    if (same_refresh_token && (token->phase == TOKEN_RUNNING || token->phase == TOKEN_SAVING)) {
+        outdate(account);
+        return;
+    }
     forget(token);
+    if (!same_refresh_token)
+        saving_forget(token);
     token_move(token, TOKEN_OFF);
     gates_leave(token->tokens, account);
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
@@ -304,9 +325,33 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     token_settings_changed(account); /* disabled in the meantime, or only verified */
 }
 
+void token_restart(struct account *account)
+{
+    token_move(&account->token, TOKEN_OFF);
+    token_reset(account, true, NULL);
+}
+
 static const char *newest_refresh_token(const struct account *account)
 {
     return account->token.unsaved ? account->token.unsaved : account->record->refresh_token;
+}
+
+static bool is_rotated(const struct account *account, const struct oauth_response *response)
+{
+    return response->refresh_token && account->record->grant == GRANT_REFRESH_TOKEN &&
+           strcmp(response->refresh_token, newest_refresh_token(account)) != 0;
+}
+
+/* The answer to what the record said before: all that counts is the refresh token. */
+static void take_outdated(struct account *account, struct oauth_response *response)
+{
+    struct tokens_stats *stats = &account->token.tokens->stats;
+
+    stats->ok += response->class_ == OAUTH_OK;
+    stats->failures += response->class_ != OAUTH_OK;
+    if (response->class_ != OAUTH_OK || !is_rotated(account, response) ||
+        !saving_begin(account, response->refresh_token, NULL, 0))
+        token_restart(account);
 }
 
 static void take_success(struct account *account, struct oauth_response *response)
@@ -314,8 +359,7 @@ static void take_success(struct account *account, struct oauth_response *respons
     struct token *token = &account->token;
     uint64_t life =
         response->expires_ms ? response->expires_ms : token->tokens->conf->token_default_life_ms;
-    bool rotated = response->refresh_token && account->record->grant == GRANT_REFRESH_TOKEN &&
-                   strcmp(response->refresh_token, newest_refresh_token(account)) != 0;
+    bool rotated = is_rotated(account, response);
     char *value = response->access_token;
 
     response->access_token = NULL;
@@ -346,7 +390,9 @@ static void on_answer(void *owner, const struct oauth_answer *answer, const char
     }
     oauth_response_mask(&response, newest_refresh_token(account));
     oauth_response_mask(&response, account->record->client_secret);
-    if (response.class_ == OAUTH_OK)
+    if (token->outdated)
+        take_outdated(account, &response);
+    else if (response.class_ == OAUTH_OK)
         take_success(account, &response);
     else
         outcome_failure(account, &response);

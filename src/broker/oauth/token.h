@@ -63,6 +63,7 @@ struct token {
     uint64_t not_before; /* ms: even mail that waits cannot make it earlier */
     struct http_request *request;
     struct saving *saving;
+    bool outdated; /* RUNNING, SAVING: the record has other credentials meanwhile */
     /* The token. */
     char *value; /* NULL: none, or refused */
     uint64_t serial;
@@ -138,8 +139,9 @@ extern const char *const token_phase_names[TOKEN_PHASES];
 bool token_init(struct tokens *tokens, struct account *account);
 void token_clear(struct account *account);
 /* Other credentials: forgets everything and asks at once, unless `grant` has a
- * token, which is taken out of it. */
-void token_reset(struct account *account, struct token_grant *grant);
+ * token, which is taken out of it. With the same refresh token in them, the one that
+ * the endpoint gave out in its place, or is about to, stays the account's. */
+void token_reset(struct account *account, bool same_refresh_token, struct token_grant *grant);
 /* The same credentials, verified once more: takes the token out of `grant`, unless
  * a request is under way whose answer will be newer. */
 void token_adopt(struct account *account, struct token_grant *grant);

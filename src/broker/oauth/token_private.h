@@ -17,6 +17,8 @@ void token_move(struct token *token, enum token_phase phase);
 void token_rest(struct token *token, uint64_t delay_ms);
 /* Makes an access token (taken over) the account's. */
 void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms);
+/* What was under way for an outdated record has ended: asks for the one of now. */
+void token_restart(struct account *account);
 
 /* Answers all who wait for the endpoint's word. */
 void token_tell(struct token *token, enum oauth_class class_, const char *text);
@@ -37,11 +39,12 @@ void outcome_tell_gates(struct account *account, const struct oauth_response *re
 /* A token that was just fetched is refused as well: no refresh can help. */
 void outcome_rejected(struct account *account, const char *why);
 
-/* Saves the refresh token, then publishes `access`, which it takes over. It is
- * published too when saving fails: the endpoint has replaced the old refresh
- * token in either case. False: it could not begin; nothing was taken over. */
+/* Saves the refresh token, then publishes `access` (NULL: none), which it takes over.
+ * It is published too when saving fails: the endpoint has replaced the old refresh
+ * token in either case; but not when the account is outdated then, which is asked
+ * anew. False: it could not begin; nothing was taken over. */
 bool saving_begin(struct account *account, const char *refresh_token, char *access,
                   uint64_t life_ms);
-/* The account's credentials changed, or it goes. */
+/* The account has another refresh token, or goes. */
 void saving_forget(struct token *token);
 void saving_init(struct tokens *tokens);

@@ -10,13 +10,14 @@
 #include "conf/conf.h"
 #include "ipc/ipc.h"
 
+/* One answer at the end, not one per octet: tokens are long, and many. */
 static bool all_between(const char *text, unsigned char low, unsigned char high)
 {
-    for (; *text; text++) {
-        if ((unsigned char)*text < low || (unsigned char)*text > high)
-            return false;
-    }
-    return true;
+    bool outside = false;
+
+    for (size_t i = 0, len = strlen(text); i < len; i++)
+        outside |= (unsigned char)((unsigned char)text[i] - low) > (unsigned char)(high - low);
+    return !outside;
 }
 
 /* No space and no control; octets above ASCII are for internationalised
@@ -131,6 +132,13 @@ const char *check_address(const char *text)
     if (text[0] && inet_pton(AF_INET, text, &address) != 1 &&
         inet_pton(AF_INET6, text, &address) != 1)
         return "an IP address of this host, or \"\" for the system's choice";
+    return NULL;
+}
+
+const char *check_reason(const char *text)
+{
+    if (strlen(text) > 200 || !all_between(text, 0x20, 0xff) || strchr(text, 0x7f))
+        return "a line of at most 200 octets";
     return NULL;
 }
 

@@ -2,9 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
+#include <time.h>
 #include <unistd.h>
 
-#define BUSY_MS 10000
+#include "base/clock.h"
+
+#define BUSY_US 30000000
 #define APPLICATION_ID 0x42524452 /* "BRDR" */
 #define TO_TEXT(number) #number
 #define AS_TEXT(number) TO_TEXT(number)
@@ -136,9 +140,25 @@ static bool make_file(const char *path, struct reason *why)
     return true;
 }
 
+/* SQLite's own handler waits longer each time, and would never meet a moment
+ * between two others that write all the time. */
+static int on_busy(void *unused, int count)
+{
+    static _Thread_local uint64_t began;
+    struct timespec wait = {.tv_nsec = 500000 + randombytes_uniform(2000000)};
+
+    (void)unused;
+    if (count == 0)
+        began = clock_us();
+    else if (clock_us() - began > BUSY_US)
+        return 0;
+    nanosleep(&wait, NULL);
+    return 1;
+}
+
 static bool set_up(sqlite3 *db, struct reason *why)
 {
-    sqlite3_busy_timeout(db, BUSY_MS);
+    sqlite3_busy_handler(db, on_busy, NULL);
     sqlite3_extended_result_codes(db, 1);
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "broker/json_error.h"
 #include "broker/wipe.h"
 
 /* --- reading ---------------------------------------------------------------- */
@@ -16,8 +17,8 @@ static bool parse_json(struct document *document, size_t start, const char *name
     document->root =
         json_loadb(document->text + start, document->len - start, JSON_REJECT_DUPLICATES, &error);
     if (!document->root)
-        return reason_set(why, "%s: line %d, column %d: %s", name, error.line, error.column,
-                          error.text);
+        return reason_set(why, "%s: line %d, column %d: %.*s", name, error.line, error.column,
+                          json_error_len(&error), error.text);
     document->records = json_is_array(document->root) ? document->root
                                                       : json_object_get(document->root, "accounts");
     if (!json_is_array(document->records))

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/wipe.h"
 #include "ipc/ipc.h"
 
 #define ID_TRIES 10000
@@ -171,11 +172,26 @@ static void set_old(struct work *work, struct edit_found *old)
 
 /* --- the kinds ---------------------------------------------------------------- */
 
+/* A null says that there is no value, and of the old record's none. */
+static void drop_nulls(json_t *object)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+
+    json_object_foreach_safe(object, next, key, value)
+    {
+        if (json_is_null(value) && key[0] != '_')
+            json_object_del(object, key);
+    }
+}
+
 static bool add(struct work *work)
 {
     const struct edit_ops *ops = work->ground->ops;
 
     work->object = json_copy(work->edit->object);
+    drop_nulls(work->object);
     if (!check(work) || is_taken(work, true, work->record->login)) {
         if (work->record && !failed(work))
             refuse(work, STORE_EXISTS, "\"email\": an account with this address exists");
@@ -250,10 +266,18 @@ static bool replace(struct work *work)
         return add(work);
     work->object = json_copy(work->old.object);
     json_object_update(work->object, work->edit->object);
+    drop_nulls(work->object);
     if (!change(work))
         return false;
     work->edit->replaced = slice_dup(slice_of(work->old_id));
     return true;
+}
+
+static bool is_expected(const struct work *work)
+{
+    const char *token = json_string_value(json_object_get(work->old.object, "refresh_token"));
+
+    return !work->edit->expected || (token && strcmp(token, work->edit->expected) == 0);
 }
 
 /* Those that stand in the file with the same login are the same mailbox: they
@@ -268,6 +292,8 @@ static bool remove_record(struct work *work)
     if (!find(work, false, work->edit->id, &found))
         return failed(work) ? false : refuse(work, STORE_GONE, "there is no account with this id");
     set_old(work, &found);
+    if (!is_expected(work))
+        return refuse(work, STORE_CHANGED, "the account has another refresh token meanwhile");
     named = record_login(work->old.object, login, sizeof(login));
     if (!ops->remove(work->ground, &work->old))
         return false;
@@ -336,6 +362,7 @@ void store_write_clear(struct store_write *write)
 
         json_decref(edit->object);
         free(edit->id);
+        secret_free(&edit->expected);
         record_free(edit->record);
         free(edit->replaced);
     }

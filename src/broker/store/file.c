@@ -17,7 +17,7 @@
 #include "broker/store/thread.h"
 #include "broker/wipe.h"
 
-#define LOCK_WAIT_MS 10000
+#define LOCK_WAIT_MS 30000
 #define GATHER_FACTOR 8
 /* A script that edits changes a file several times in a row. */
 #define BURST_MS 200
@@ -281,8 +281,10 @@ static void file_change(struct store_thread *thread, struct list *jobs)
     struct file_store *file = file_of(thread);
     char *path = real_path(file->path);
     struct reason why = {"out of memory"};
+    uint64_t began = clock_ms();
     int lock = path ? file_lock(path, LOCK_WAIT_MS, &why) : -1;
 
+    thread->waited_ms = clock_ms() - began;
     file_pages_clear(&file->pages);
     if (lock < 0 || !change_locked(file, jobs, path, &why))
         store_thread_fail_changes(jobs, &why);

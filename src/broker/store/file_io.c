@@ -12,7 +12,8 @@
 #include "base/clock.h"
 #include "broker/wipe.h"
 
-#define LOCK_STEP_MS 20
+/* Short, or one that waits would never meet a moment between two others. */
+#define LOCK_STEP_MS 2
 
 static bool failed(struct reason *why, const char *what, const char *path)
 {
@@ -187,8 +188,10 @@ bool file_replace(const char *path, struct slice content, struct file_id *id, st
 bool file_make_folders(const char *path, struct reason *why)
 {
     char *folder = slice_dup(slice_of(path));
-    bool ok = folder != NULL || reason_set(why, "out of memory");
+    bool ok = true;
 
+    if (!folder)
+        return reason_set(why, "out of memory");
     for (char *slash = folder; ok && (slash = strchr(slash + 1, '/'));) {
         *slash = '\0';
         if (mkdir(folder, 0700) != 0 && errno != EEXIST)

@@ -439,7 +439,7 @@ void json_text_change(struct json_out *out, const char *text, size_t at, const j
         return;
     }
     json_style_read(&change.style, text, &items, style);
-    if (keeps_a_member(before, after)) {
+    if (items.count && keeps_a_member(before, after)) {
         put_text(out, "{");
         for (size_t i = 0; i < items.count; i++)
             first = !keep_member(&change, &items, i, first) && first;

@@ -8,7 +8,7 @@
 #include "broker/store/file_io.h"
 #include "broker/wipe.h"
 
-#define LOCK_WAIT_MS 10000
+#define LOCK_WAIT_MS 30000
 #define CREDENTIAL "bearerd.key"
 
 static const char comment[] =

@@ -36,6 +36,7 @@ static const struct {
     {AT(tenant), SHARED},
     {AT(extra), CREDENTIAL | IDENTITY},
     {AT(password_hash), IDENTITY},
+    {AT(disabled_reason), SHARED},
 };
 
 #define TEXTS (sizeof(texts) / sizeof(texts[0]))
@@ -194,6 +195,7 @@ static void take_defaults(struct account_record *record, const struct conf *conf
     record->bdat = (uint32_t)provider->bdat;
     record->max_concurrent = provider->max_concurrent_messages;
     record->max_connections = provider->max_connections;
+    record->limits = provider->limits;
     record->max_messages_per_connection = provider->max_messages_per_connection;
     record->max_age_ms = provider->connection_max_age_ms;
     record->idle_ms = provider->connection_idle_ms;
@@ -467,8 +469,8 @@ bool record_same(const struct account_record *a, const struct account_record *b)
            a->secret_expires_ms == b->secret_expires_ms && a->disabled == b->disabled &&
            a->max_concurrent == b->max_concurrent && a->max_connections == b->max_connections &&
            a->max_messages_per_connection == b->max_messages_per_connection &&
-           a->max_age_ms == b->max_age_ms && a->idle_ms == b->idle_ms &&
-           a->refresh_ahead_ms == b->refresh_ahead_ms &&
+           conf_limits_same(&a->limits, &b->limits) && a->max_age_ms == b->max_age_ms &&
+           a->idle_ms == b->idle_ms && a->refresh_ahead_ms == b->refresh_ahead_ms &&
            a->retry_max_delay_ms == b->retry_max_delay_ms && a->retry_backoff == b->retry_backoff &&
            a->retry_max_attempts == b->retry_max_attempts;
 }

@@ -43,6 +43,7 @@ struct account_record {
     const char *tenant;
     const char *extra; /* further form fields, encoded: "a=b&c=d" */
     const char *password_hash;
+    const char *disabled_reason; /* for clients and people */
     size_t block; /* octets of this record and the texts behind it */
     uint32_t port;
     uint32_t tls;       /* enum conf_upstream_tls */
@@ -53,6 +54,7 @@ struct account_record {
     uint8_t assertion;          /* enum conf_assertion */
     uint64_t secret_expires_ms; /* wall time, of the secret or certificate; 0 not known */
     uint32_t max_concurrent, max_connections, max_messages_per_connection;
+    struct conf_limits limits;
     uint64_t max_age_ms, idle_ms;
     uint64_t refresh_ahead_ms, retry_max_delay_ms;
     uint32_t retry_max_attempts;

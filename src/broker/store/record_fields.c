@@ -17,6 +17,7 @@ enum kind {
     FORM,    /* char *, from an object of texts */
     GROUP,   /* an object with the fields of `group` */
     OBJECT,  /* const json_t *, an object that others read */
+    LIMIT,   /* uint32_t, 0..: whatever is too large for it is no limit */
     NUMBER,  /* type-checked, without effect in this version */
     ANYTHING /* state that the original kept in its objects */
 };
@@ -52,6 +53,7 @@ static const char *const bdat_names[] = {"auto", "on", "off", NULL};
 
 static const struct field pool_fields[] = {
     {"max_connections_per_account", COUNT, AT(max_connections), .min = 1, .max = 10000},
+    {"connections_start", LIMIT, AT(limits.connections_start)},
     {"max_messages_per_connection", COUNT, AT(max_messages_per_connection), .min = 1, .max = 1e6},
     {"connection_max_age_seconds", SECONDS, AT(max_age_ms), .max = 86400},
     {"connection_idle_timeout_seconds", SECONDS, AT(idle_ms), .max = 86400},
@@ -65,22 +67,28 @@ static const struct field pool_fields[] = {
     {"prewarm_percentage", NUMBER},
     {"adaptive_prewarm_enabled", ANYTHING},
     END_OF_FIELDS};
-static const struct field rate_fields[] = {{"enabled", ANYTHING},
-                                           {"messages_per_hour", NUMBER},
-                                           {"messages_per_minute_per_connection", NUMBER},
-                                           {"burst_size", NUMBER},
-                                           END_OF_FIELDS};
+static const struct field rate_fields[] = {
+    {"enabled", FLAG, AT(limits.rates_on)},
+    {"messages_per_minute", LIMIT, AT(limits.messages_per_minute)},
+    {"messages_per_hour", LIMIT, AT(limits.messages_per_hour)},
+    {"messages_per_day", LIMIT, AT(limits.messages_per_day)},
+    {"recipients_per_day", LIMIT, AT(limits.recipients_per_day)},
+    {"recipients_per_message", LIMIT, AT(limits.recipients_per_message)},
+    {"messages_per_minute_per_connection", NUMBER},
+    {"burst_size", NUMBER},
+    END_OF_FIELDS};
 static const struct field retry_fields[] = {
     {"max_attempts", COUNT, AT(retry_max_attempts), .max = 100},
     {"backoff_factor", FACTOR, AT(retry_backoff), .min = 1, .max = 10},
     {"max_delay_seconds", SECONDS, AT(retry_max_delay_ms), .max = 3600},
     {"jitter_enabled", ANYTHING},
     END_OF_FIELDS};
-static const struct field breaker_fields[] = {{"enabled", ANYTHING},
-                                              {"failure_threshold", NUMBER},
-                                              {"recovery_timeout_seconds", NUMBER},
-                                              {"half_open_max_calls", NUMBER},
-                                              END_OF_FIELDS};
+static const struct field breaker_fields[] = {
+    {"enabled", FLAG, AT(limits.breaker_on)},
+    {"failure_threshold", LIMIT, AT(limits.breaker_failures)},
+    {"recovery_timeout_seconds", SECONDS, AT(limits.breaker_recovery_ms), .max = 86400},
+    {"half_open_max_calls", LIMIT, AT(limits.breaker_trials)},
+    END_OF_FIELDS};
 
 static const struct field fields[] = {
     {"email", TEXT, AT(email), REQUIRED | FILLED, check_email},
@@ -109,8 +117,9 @@ static const struct field fields[] = {
     {"tenant", TEXT, AT(tenant), 0, check_tenant},
     {"extra", FORM, AT(extra), SECRET},
     {"disabled", FLAG, AT(disabled)},
+    {"disabled_reason", TEXT, AT(disabled_reason), 0, check_reason},
     {"max_concurrent_messages", COUNT, AT(max_concurrent), .min = 1, .max = 10000},
-    {"max_messages_per_hour", NUMBER},
+    {"max_messages_per_hour", LIMIT, AT(limits.messages_per_hour)},
     {"connection_settings", GROUP, .group = pool_fields},
     {"rate_limiting", GROUP, .group = rate_fields},
     {"retry", GROUP, .group = retry_fields},
@@ -192,11 +201,19 @@ static bool read_choice(const struct field *field, const json_t *value, void *at
     return bad(field, value, wants, why);
 }
 
+/* Rounded up: a limit of half a message is one, not none. */
+static uint32_t limit_of(double number)
+{
+    uint32_t whole = (uint32_t)number;
+
+    return whole < number ? whole + 1 : whole;
+}
+
 static bool read_number(const struct field *field, const json_t *value, void *at,
                         struct reason *why)
 {
     double number = json_number_value(value), low = field->min;
-    double max = field->kind == NUMBER ? 1e15 : field->max;
+    double max = field->kind == NUMBER || field->kind == LIMIT ? 1e15 : field->max;
     char wants[96];
 
     snprintf(wants, sizeof(wants), "a %s from %.0f to %.0f",
@@ -206,6 +223,8 @@ static bool read_number(const struct field *field, const json_t *value, void *at
         return bad(field, value, wants, why);
     if (field->kind == COUNT)
         *(uint32_t *)at = (uint32_t)number;
+    else if (field->kind == LIMIT)
+        *(uint32_t *)at = number < UINT32_MAX ? limit_of(number) : 0;
     else if (field->kind == SECONDS)
         *(uint64_t *)at = (uint64_t)(number * 1000);
     else if (field->kind == FACTOR)
@@ -254,6 +273,7 @@ static bool read_value(struct reading *reading, const struct field *field, const
     case COUNT:
     case SECONDS:
     case FACTOR:
+    case LIMIT:
     case NUMBER:
         return read_number(field, value, at, reading->why);
     case FORM:

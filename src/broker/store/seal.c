@@ -1,5 +1,6 @@
 #include "broker/store/seal.h"
 
+#include <assert.h>
 #include <sodium.h>
 #include <stdlib.h>
 
@@ -120,45 +121,42 @@ void keyring_make_key(char digits[2 * SEAL_KEY_BYTES + 1])
 
 /* --- values ------------------------------------------------------------------- */
 
-/* Version, key, account and column; the NUL between the texts keeps "ab" + "c"
- * apart from "a" + "bc". */
-static unsigned char *associated(const struct seal_place *place, const unsigned char *head,
-                                 size_t *len)
+/* What is checked with a value: version, key, account and column. The NUL between
+ * the texts keeps "ab" + "c" apart from "a" + "bc". */
+struct associated {
+    unsigned char octets[1 + SEAL_ID_BYTES + SEAL_PLACE_MAX];
+    size_t len;
+};
+
+static void associate(struct associated *data, const struct seal_place *place,
+                      const unsigned char *head)
 {
     size_t account = strlen(place->account) + 1, column = strlen(place->column);
-    unsigned char *data = malloc(1 + SEAL_ID_BYTES + account + column);
 
-    if (!data)
-        return NULL;
-    memcpy(data, head, 1 + SEAL_ID_BYTES);
-    memcpy(data + 1 + SEAL_ID_BYTES, place->account, account);
-    memcpy(data + 1 + SEAL_ID_BYTES + account, place->column, column);
-    *len = 1 + SEAL_ID_BYTES + account + column;
-    return data;
+    assert(account + column <= SEAL_PLACE_MAX);
+    memcpy(data->octets, head, 1 + SEAL_ID_BYTES);
+    memcpy(data->octets + 1 + SEAL_ID_BYTES, place->account, account);
+    memcpy(data->octets + 1 + SEAL_ID_BYTES + account, place->column, column);
+    data->len = 1 + SEAL_ID_BYTES + account + column;
 }
 
 unsigned char *seal_close(const struct keyring *ring, const struct seal_place *place,
                           struct slice text, size_t *len)
 {
-    unsigned char *out = malloc(text.len + SEAL_OVERHEAD), *data;
+    unsigned char *out = malloc(text.len + SEAL_OVERHEAD);
     const unsigned char *nonce = out + 1 + SEAL_ID_BYTES;
     unsigned long long sealed;
-    size_t data_len;
+    struct associated data;
 
     if (!out)
         return NULL;
     out[0] = VERSION;
     memcpy(out + 1, ring->keys[0].id, SEAL_ID_BYTES);
     randombytes_buf(out + 1 + SEAL_ID_BYTES, NONCE_BYTES);
-    data = associated(place, out, &data_len);
-    if (!data) {
-        free(out);
-        return NULL;
-    }
-    crypto_aead_xchacha20poly1305_ietf_encrypt(out + HEAD_BYTES, &sealed,
-                                               (const unsigned char *)text.ptr, text.len, data,
-                                               data_len, NULL, nonce, ring->keys[0].bytes);
-    free(data);
+    associate(&data, place, out);
+    crypto_aead_xchacha20poly1305_ietf_encrypt(
+        out + HEAD_BYTES, &sealed, (const unsigned char *)text.ptr, text.len, data.octets, data.len,
+        NULL, nonce, ring->keys[0].bytes);
     *len = HEAD_BYTES + (size_t)sealed;
     return out;
 }
@@ -168,16 +166,13 @@ static enum seal_result decrypt(const struct seal_key *key, const struct seal_pl
 {
     const unsigned char *octets = (const unsigned char *)sealed.ptr;
     unsigned long long opened = 0;
-    size_t data_len;
-    unsigned char *data = associated(place, octets, &data_len);
+    struct associated data;
     int rc;
 
-    if (!data)
-        return SEAL_NO_MEMORY;
+    associate(&data, place, octets);
     rc = crypto_aead_xchacha20poly1305_ietf_decrypt(
-        (unsigned char *)out, &opened, NULL, octets + HEAD_BYTES, sealed.len - HEAD_BYTES, data,
-        data_len, octets + 1 + SEAL_ID_BYTES, key->bytes);
-    free(data);
+        (unsigned char *)out, &opened, NULL, octets + HEAD_BYTES, sealed.len - HEAD_BYTES,
+        data.octets, data.len, octets + 1 + SEAL_ID_BYTES, key->bytes);
     out[opened] = '\0';
     *len = (size_t)opened;
     return rc == 0 ? SEAL_OPENED : SEAL_BROKEN;
@@ -195,6 +190,7 @@ enum seal_result seal_open(const struct keyring *ring, const struct seal_place *
     enum seal_result result;
 
     *out = NULL;
+    *len = 0;
     if (!is_sealed(sealed))
         return SEAL_BROKEN;
     key = find_key(ring, (const unsigned char *)sealed.ptr + 1);

@@ -35,7 +35,9 @@ void keyring_clear(struct keyring *ring); /* wipes */
 /* A new key, in the digits of a key file. */
 void keyring_make_key(char digits[2 * SEAL_KEY_BYTES + 1]);
 
-/* The account and the column that a value belongs to. */
+/* The account and the column that a value belongs to: together at most
+ * SEAL_PLACE_MAX - 1 octets. */
+#define SEAL_PLACE_MAX 1024
 struct seal_place {
     const char *account, *column;
 };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "broker/store/database.h"
 #include "broker/store/edit.h"
 #include "broker/store/file_io.h"
@@ -14,7 +15,7 @@
 #include "broker/wipe.h"
 
 #define LOOK_MS 1000
-#define LOCK_WAIT_MS 10000
+#define LOCK_WAIT_MS 30000
 
 struct sqlite_store {
     struct store_thread thread;
@@ -46,7 +47,11 @@ static bool is_in_place(struct sqlite_store *store, struct reason *why)
 
 static bool begin(struct sqlite_store *store, struct reason *why)
 {
-    if (!is_in_place(store, why) || !database_run(store->db, "BEGIN IMMEDIATE", why))
+    uint64_t began = clock_ms();
+    bool ok = is_in_place(store, why) && database_run(store->db, "BEGIN IMMEDIATE", why);
+
+    store->thread.waited_ms = clock_ms() - began;
+    if (!ok)
         return false;
     if (rows_follow_key(&store->rows, why))
         return true;
@@ -115,7 +120,9 @@ static bool load_row(struct sqlite_store *store, sqlite3_stmt *row, struct store
     struct text text;
 
     text_init(&text, where, sizeof(where));
-    text_addf(&text, "%s: %s", store->path, rows_id(row));
+    text_add_str(&text, store->path);
+    text_add_str(&text, ": ");
+    text_add_str(&text, rows_id(row));
     if (object)
         record = record_parse(object, load->conf, where, problems, &why);
     json_decref(object);

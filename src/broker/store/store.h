@@ -54,7 +54,7 @@ enum store_edit_kind {
     STORE_REPLACE, /* takes the place of the record with its login or its id, whose keys it
                     * keeps where it has none of its own; else it is new */
     STORE_PATCH,   /* RFC 7396 merge patch of the record `id` */
-    STORE_REMOVE   /* the record `id` */
+    STORE_REMOVE   /* the record `id`; STORE_CHANGED when it has not the token `expected` */
 };
 
 /* One record's change. `object` is taken over (its reference count is the
@@ -64,6 +64,7 @@ enum store_edit_kind {
 struct store_edit {
     enum store_edit_kind kind;
     char *id;       /* PATCH, REMOVE: which one; malloc'd */
+    char *expected; /* REMOVE: its refresh token, NULL: any; malloc'd, wiped with the edit */
     json_t *object; /* ADD, REPLACE, PATCH */
     /* out */
     enum store_status status;
@@ -87,7 +88,7 @@ struct store_write {
     void *owner;
 };
 
-/* Frees what edits own (object, id, record, replaced) and the array itself. */
+/* Frees what edits own (object, id, expected, record, replaced) and the array itself. */
 void store_write_clear(struct store_write *write);
 
 /* Raw records, secrets included, for export: up to `limit` of them behind

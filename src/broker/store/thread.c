@@ -11,6 +11,7 @@
 #include "broker/store/edit.h"
 
 #define GATHER_MAX_MS 1000
+#define LEAVE_MAX_MS 20
 
 /* --- "somebody else changed it" ----------------------------------------------- */
 
@@ -125,6 +126,11 @@ void store_thread_fail_changes(struct list *jobs, const struct reason *why)
 
 /* --- the thread ---------------------------------------------------------------- */
 
+static bool is_hasty(const struct store_job *job)
+{
+    return job->kind != THREAD_SAVE; /* somebody waits for it, or comes once only */
+}
+
 static bool changes(const struct list *jobs)
 {
     enum thread_job kind = (enum thread_job)store_thread_job_of(list_first(jobs))->kind;
@@ -140,6 +146,7 @@ static void take_jobs(struct store_thread *thread, struct list *taken)
     do {
         struct list_node *node = list_pop_head(&thread->jobs);
 
+        thread->in_haste -= is_hasty(store_thread_job_of(node));
         list_push_tail(taken, node);
     } while (many && !list_empty(&thread->jobs) && changes(&thread->jobs));
 }
@@ -172,8 +179,11 @@ static uint64_t cpu_ms(void)
 static void gather(struct store_thread *thread, uint64_t used_ms)
 {
     uint64_t wait = used_ms * thread->gather_factor;
+    uint64_t leave = thread->waited_ms < LEAVE_MAX_MS ? thread->waited_ms : LEAVE_MAX_MS;
 
+    thread->waited_ms = 0;
     thread->gather_until = clock_ms() + (wait < GATHER_MAX_MS ? wait : GATHER_MAX_MS);
+    thread->leave_until = clock_ms() + leave;
 }
 
 static void look(struct store_thread *thread)
@@ -197,23 +207,34 @@ static void rest(struct store_thread *thread, uint64_t until)
         look(thread);
 }
 
+/* When what waits may be run; the lock is held. */
+static uint64_t run_at(const struct store_thread *thread)
+{
+    uint64_t at = thread->leave_until;
+
+    if (thread->closing || !changes(&thread->jobs))
+        return 0;
+    if (!thread->in_haste && thread->gather_until > at)
+        at = thread->gather_until;
+    return at;
+}
+
 /* Moves the jobs that are to be run now; false: there will be none. */
 static bool wait_for_jobs(struct store_thread *thread, struct list *taken)
 {
     for (;;) {
-        uint64_t now = clock_ms(), until = thread->look_at;
-        bool waiting, closing;
+        uint64_t until = thread->look_at, at;
+        bool closing;
 
         pthread_mutex_lock(&thread->lock);
         closing = thread->closing;
-        waiting = !list_empty(&thread->jobs);
-        if (waiting && (closing || now >= thread->gather_until || !changes(&thread->jobs)))
+        at = list_empty(&thread->jobs) ? until : run_at(thread);
+        if (!list_empty(&thread->jobs) && clock_ms() >= at)
             take_jobs(thread, taken);
         pthread_mutex_unlock(&thread->lock);
         if (!list_empty(taken) || closing)
             return !list_empty(taken);
-        if (waiting && thread->gather_until < until)
-            until = thread->gather_until;
+        until = at < until ? at : until;
         rest(thread, until);
         if (clock_ms() >= thread->look_at)
             look(thread);
@@ -253,6 +274,7 @@ static void add_job(struct store *store, struct store_job *job, enum thread_job 
     *job = (struct store_job){.kind = kind};
     pthread_mutex_lock(&thread->lock);
     list_push_tail(&thread->jobs, &job->node);
+    thread->in_haste += is_hasty(job);
     pthread_mutex_unlock(&thread->lock);
     wake(thread);
 }

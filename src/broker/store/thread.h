@@ -35,11 +35,15 @@ struct store_thread {
     struct store store;
     const struct store_thread_ops *ops;
     /* Rewriting everything for one change takes a while where there is much. Then
-     * changes gather for so many times as long, so that this takes a part of one
+     * new tokens gather for so many times as long, so that this takes a part of one
      * processor at most. Processor time, not the disk's: what is small is written
      * at once, because a token that waits is lost when we are killed. 0: never. */
     unsigned gather_factor;
     int watch_fd; /* -1: none */
+    /* How long the last change waited for others that change the same data. The next
+     * one leaves them about as much time: else who has just had the lock would be
+     * the first to have it again. */
+    uint64_t waited_ms;
     /* Its own. */
     struct mailbox *results;
     struct thread_notice *notice;
@@ -47,8 +51,9 @@ struct store_thread {
     pthread_mutex_t lock;
     int wake_fd;
     struct list jobs; /* store_job.node */
+    size_t in_haste;  /* of them, that do not wait for others to gather */
     bool closing;
-    uint64_t gather_until, look_at; /* ms, monotonic */
+    uint64_t gather_until, leave_until, look_at; /* ms, monotonic */
 };
 
 /* Starts the thread; what `ops` use must be ready. False: nothing is left

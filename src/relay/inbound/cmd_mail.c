@@ -27,6 +27,23 @@ static void add_time(struct text *text, uint64_t wall_ms)
         text_addf(text, " (until %s)", stamp);
 }
 
+/* False: over a limit for longer than a message may wait. */
+static bool account_has_room(struct session *session)
+{
+    struct smtp_reply reply;
+    bool refused;
+
+    smtp_reply_init(&reply);
+    refused = login_is_refused(session->login, session_now(session), &reply);
+    if (refused) {
+        stats_add(&session->worker->stats->refused_at_mail_total, 1);
+        session_reply(session, reply.code, reply.enhanced,
+                      (struct slice){reply.text, reply.text_len});
+    }
+    smtp_reply_clear(&reply);
+    return !refused;
+}
+
 /* False when the account cannot send now; the client knows why, and until
  * when, before it sends any content. */
 static bool account_can_send(struct session *session)
@@ -38,7 +55,7 @@ static bool account_can_send(struct session *session)
     struct text text;
 
     if (state == ACCOUNT_ACTIVE)
-        return true;
+        return account_has_room(session);
     text_init(&text, memory, sizeof(memory));
     text_add_str(&text, why);
     if (until)
@@ -117,6 +134,14 @@ static void refuse_rcpt(struct session *session, enum answer answer)
         session_refuse(session, answer);
 }
 
+static uint32_t max_recipients(const struct session *session)
+{
+    uint32_t all = session_conf(session)->max_recipients;
+    uint32_t own = atomic_load(&session->transaction->login->max_recipients);
+
+    return own < all ? own : all;
+}
+
 void cmd_rcpt(struct session *session, struct slice rest)
 {
     struct transaction *transaction = session->transaction;
@@ -129,7 +154,7 @@ void cmd_rcpt(struct session *session, struct slice rest)
         refuse_syntax(session, syntax, 3, why.text);
     } else if (rcpt.recipient.utf8 && !transaction->job.envelope.utf8) {
         refuse_rcpt(session, ANSWER_NEEDS_UTF8);
-    } else if (transaction->job.envelope.count >= session_conf(session)->max_recipients) {
+    } else if (transaction->job.envelope.count >= max_recipients(session)) {
         refuse_rcpt(session, ANSWER_TOO_MANY_RCPTS);
     } else {
         transaction_rcpt(session, &rcpt);

@@ -4,16 +4,23 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "relay/upstream/capacity.h"
+#include "relay/upstream/ledger.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/probe.h"
 
 #define TOKEN_MARGIN_MS 5000 /* a login takes a moment; less for a token of short life */
-#define LOGIN_WINDOW_MS 60000
 #define REJECTED_FOR_MS (15 * 60 * 1000ull)
+#define HOLD_MAX_MS (24 * 3600 * 1000ull)
 
 static void on_bury(struct timer *timer)
 {
     client_bury(container_of(timer, struct account_table, bury));
+}
+
+static void on_tell(struct timer *timer)
+{
+    ledger_tell_all(container_of(timer, struct account_table, tell));
 }
 
 struct account_table *upstream_new(struct worker *worker)
@@ -25,7 +32,9 @@ struct account_table *upstream_new(struct worker *worker)
     table->worker = worker;
     list_init(&table->blocked);
     list_init(&table->gone);
+    list_init(&table->untold);
     timer_init(&table->bury, on_bury);
+    timer_init(&table->tell, on_tell);
     return table;
 }
 
@@ -60,10 +69,11 @@ static void account_free(struct account *account)
     loop_timer_cancel(&table->worker->loop, &account->pump_timer);
     if (list_node_linked(&account->blocked_node))
         list_remove(&table->blocked, &account->blocked_node);
+    ledger_tell(account);
     drop_token(account);
     endpoint_put(account->endpoint);
     smtp_reply_clear(&account->last_failure);
-    free(account->login_times);
+    capacity_clear(account);
     free(account->state_text);
     free(account->id);
     free(account->sasl_user);
@@ -101,7 +111,7 @@ static struct account *account_new(struct account_table *table, struct slice id)
     account->worker = table->worker;
     for (size_t i = 0; i < POOL_LISTS; i++)
         list_init(&account->pool[i]);
-    list_init(&account->waiting);
+    line_init(&account->waiting);
     list_init(&account->running);
     list_init(&account->probes);
     timer_init(&account->pump_timer, on_pump_timer);
@@ -154,6 +164,8 @@ static bool take_fields(struct account *account, const struct ipc_account *from)
     account->removed = !set_text(&account->sasl_user, from->sasl_user) ||
                        !set_text(&account->provider, from->provider) ||
                        !take_source(account, from->source_address);
+    if (!capacity_set(account, from))
+        account->removed = true;
     return !account->removed;
 }
 
@@ -171,8 +183,9 @@ void upstream_put(struct worker *worker, const struct ipc_account *from)
     if (changed) {
         /* Nothing learned with the old credentials counts for the new ones. */
         drop_token(account);
-        account->rejections = account->dial_failures = 0;
-        account->dial_not_before = account->login_not_before = 0;
+        account->rejections = 0;
+        capacity_forgive(account);
+        account->login_not_before = 0;
         account->token_asked_at = 0;
         account->state = ACCOUNT_ACTIVE;
     }
@@ -233,15 +246,14 @@ static void set_state(struct account *account, enum account_state state, uint64_
 {
     bool was_kept = account_keeps_connections(account);
 
+    account->on_trial = account->on_trial || account->state != ACCOUNT_ACTIVE;
     account->state = state;
     account->until_wall_ms = until_wall_ms;
     set_text(&account->state_text, text);
     if (!account_keeps_connections(account)) {
         pool_retire(account);
     } else if (!was_kept) {
-        /* Failures of before say nothing of now. */
-        account->dial_failures = 0;
-        account->dial_not_before = 0;
+        capacity_forgive(account);
     }
     pool_pump(account);
 }
@@ -270,6 +282,7 @@ bool account_may_send(struct account *account, struct smtp_reply *out)
         return true;
     if (account->until_wall_ms && account->until_wall_ms <= clock_wall_ms()) {
         account->state = ACCOUNT_ACTIVE;
+        account->on_trial = true;
         return true;
     }
     verdict_state_reply(account->state, account->state_text, out);
@@ -305,9 +318,23 @@ void account_describe(const struct smtp_reply *reply, char *out, size_t cap)
     text_addf(&text, " %s", line);
 }
 
+/* A quota that was not free again after an hour is asked for less often, and what
+ * the provider blocks for its errors even more so. */
+static uint64_t hold_time(struct account *account, const struct verdict *verdict)
+{
+    uint64_t for_ms = verdict->for_ms;
+
+    if (verdict->state != ACCOUNT_PARKED && verdict->state != ACCOUNT_BLOCKED)
+        return for_ms;
+    for (unsigned i = 0; i < account->relapses && for_ms < HOLD_MAX_MS; i++)
+        for_ms *= 2;
+    return for_ms < HOLD_MAX_MS ? for_ms : HOLD_MAX_MS;
+}
+
 void account_apply(struct account *account, const struct verdict *verdict,
                    const struct smtp_reply *reply)
 {
+    uint64_t for_ms;
     char text[700];
 
     if (verdict->pause_logins)
@@ -316,15 +343,18 @@ void account_apply(struct account *account, const struct verdict *verdict,
         endpoint_demote_bdat(account->endpoint, verdict->rule);
     if (verdict->state == ACCOUNT_ACTIVE)
         return;
+    /* Of several messages under way each is refused: that is one hold. */
+    account->relapses += account->on_trial && account->state == ACCOUNT_ACTIVE;
+    for_ms = hold_time(account, verdict);
     account_describe(reply, text, sizeof(text));
     log_event(LOG_WARN, "account_observed", log_s("account", account->id),
               log_s("state", account_state_names[verdict->state]), log_s("rule", verdict->rule),
-              log_s("reply", text), log_u("for_ms", verdict->for_ms));
+              log_s("reply", text), log_u("for_ms", for_ms));
     /* At once here; the broker's word for everybody follows. */
     account->state = verdict->state;
-    account->until_wall_ms = clock_wall_ms() + verdict->for_ms;
+    account->until_wall_ms = clock_wall_ms() + for_ms;
     set_text(&account->state_text, slice_of(text));
-    observe(account, verdict->state, verdict->for_ms, text);
+    observe(account, verdict->state, for_ms, text);
 }
 
 void account_token_refused(struct account *account, uint64_t serial, const struct verdict *verdict,
@@ -354,57 +384,10 @@ void account_token_refused(struct account *account, uint64_t serial, const struc
     account_apply(account, &final, reply);
 }
 
-static bool make_login_ring(struct account *account)
-{
-    uint32_t slots = worker_conf(account->worker)->logins_per_minute;
-
-    if (account->login_slots == slots)
-        return slots > 0;
-    free(account->login_times);
-    account->login_times = slots ? calloc(slots, sizeof(uint64_t)) : NULL;
-    account->login_slots = account->login_times ? slots : 0;
-    account->login_next = 0;
-    return account->login_slots > 0;
-}
-
-uint64_t account_login_wait(const struct account *account)
-{
-    uint64_t now = loop_now(&account->worker->loop), oldest;
-
-    if (account->login_not_before > now)
-        return account->login_not_before - now;
-    if (!account->login_slots)
-        return 0;
-    /* The slot to be written next holds the oldest login of the window. */
-    oldest = account->login_times[account->login_next];
-    return oldest && oldest + LOGIN_WINDOW_MS > now ? oldest + LOGIN_WINDOW_MS - now : 0;
-}
-
-uint32_t account_logins(const struct account *account)
-{
-    uint64_t now = loop_now(&account->worker->loop);
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < account->login_slots; i++)
-        count += account->login_times[i] && account->login_times[i] + LOGIN_WINDOW_MS > now;
-    return count;
-}
-
-void account_login_begun(struct account *account)
-{
-    if (!make_login_ring(account))
-        return;
-    account->login_times[account->login_next] = loop_now(&account->worker->loop);
-    account->login_next = (account->login_next + 1) % account->login_slots;
-}
-
 void upstream_settings_changed(struct worker *worker)
 {
-    struct account *account, *next;
     struct endpoint *endpoint, *next_endpoint;
 
-    HASH_ITER (hh, worker->accounts->accounts, account, next)
-        make_login_ring(account);
     /* A resumed session is not verified again: it must not outlive the trust
      * store that it was verified with. */
     HASH_ITER (hh, worker->accounts->endpoints, endpoint, next_endpoint)
@@ -446,6 +429,7 @@ void upstream_free(struct account_table *table)
         account_free(account);
     }
     loop_timer_cancel(&table->worker->loop, &table->bury);
+    loop_timer_cancel(&table->worker->loop, &table->tell);
     client_bury(table);
     free(table);
 }

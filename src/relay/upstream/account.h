@@ -5,6 +5,10 @@
 #include <uthash.h>
 
 #include "ipc/ipc.h"
+#include "relay/limit/breaker.h"
+#include "relay/limit/concurrency.h"
+#include "relay/limit/limits.h"
+#include "relay/limit/line.h"
 #include "relay/upstream/endpoint.h"
 #include "relay/upstream/upstream.h"
 #include "relay/verdict.h"
@@ -40,19 +44,27 @@ struct account {
     char *state_text;
     /* Pool. */
     struct list pool[POOL_LISTS];
-    struct list waiting;           /* upstream_tx.wait_node, oldest first */
-    struct list running;           /* upstream_tx.wait_node */
+    struct line waiting;           /* upstream_tx.turn */
+    struct list running;           /* upstream_tx.run_node */
     bool pumping, pump_again;      /* inside pool_pump; something changed meanwhile */
     size_t jobs;                   /* waiting, running and in live mode at the origin */
     struct list_node blocked_node; /* table->blocked: waits for the global limit */
     struct timer pump_timer;
-    /* Dialling. */
-    unsigned dial_failures;         /* in a row */
+    /* Capacity: capacity.c. */
+    struct limits limits;
+    struct concurrency concurrency;
+    struct breaker breaker;
+    struct login *told;  /* the newest job's: clients are told there what holds it back */
+    uint64_t told_until; /* ms; 0: nothing */
+    bool on_trial;       /* it was held back: one message at a time until one is accepted */
+    unsigned relapses;   /* holds in a row without a message accepted in between */
+    struct list_node untold_node; /* table->untold */
+    uint64_t untold, untold_recipients;
+    bool has_ledger;                /* what it sent before it came here is in its limits */
+    struct window *logins;          /* of the last minute; NULL: none were counted */
     uint64_t dial_not_before;       /* ms */
     uint64_t login_not_before;      /* ms: the provider wants fewer logins */
     struct smtp_reply last_failure; /* what waiting jobs are told */
-    uint64_t *login_times;          /* ring: the last logins_per_minute logins */
-    uint32_t login_slots, login_next;
     /* For administrators. */
     struct list probes;          /* probe.node */
     bool checking;               /* an idle connection is asked for a sign of life */
@@ -67,6 +79,8 @@ struct account_table {
     struct list blocked; /* account.blocked_node */
     struct list gone;    /* client.pool_node: ended, freed in the next turn */
     struct timer bury;
+    struct list untold; /* account.untold_node: the broker does not know yet what they sent */
+    struct timer tell;
     bool serving; /* inside pool_serve_blocked */
     size_t jobs;
     size_t running;
@@ -90,8 +104,3 @@ void account_apply(struct account *account, const struct verdict *verdict,
 /* The provider refused the token with this serial. */
 void account_token_refused(struct account *account, uint64_t serial, const struct verdict *verdict,
                            const struct smtp_reply *reply);
-
-/* Milliseconds until another login is within logins_per_minute; 0: now. */
-uint64_t account_login_wait(const struct account *account);
-void account_login_begun(struct account *account);
-uint32_t account_logins(const struct account *account); /* within the last minute */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "relay/upstream/capacity.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/probe.h"
 #include "relay/upstream/tx.h"
@@ -99,6 +100,7 @@ static void let_go(struct client *client)
 {
     struct account_table *table = client->account->table;
 
+    attempts_dropped(client);
     endpoint_cancel(client->endpoint, &client->resolve);
     dial_cancel(&client->dial);
     if (client->conn && client->conn->ssl)
@@ -167,6 +169,8 @@ static void fail_with(struct client *client, enum phase phase, unsigned code,
               log_s("endpoint", client->endpoint->key), log_u("conn", client->serial),
               log_s("phase", phase_names[phase]), log_u("code", reply->code), log_s("reason", line),
               log_s("rule", verdict->rule));
+    verdict_reply(verdict, reply, &account->last_failure);
+    attempts_failed(client, phase, verdict, &account->last_failure);
     let_go(client);
     pool_client_failed(client, phase, code, verdict, reply);
 }
@@ -266,8 +270,7 @@ void client_logged_in(struct client *client)
         return;
     }
     account->rejections = 0;
-    account->dial_failures = 0;
-    account->dial_not_before = 0;
+    attempts_succeeded(client);
     client->resumed = SSL_session_reused(client->conn->ssl);
     stats_add(&account->worker->stats->upstream_logins_total, 1);
     stats_add(&account->worker->stats->upstream_tls_resumed_total, client->resumed);
@@ -628,6 +631,7 @@ struct client *client_open(struct account *account)
     smtp_reply_parser_init(&client->parser);
     client->resolve.resolved = on_resolved;
     client_set_state(client, CLIENT_RESOLVING);
+    attempts_begin(client);
     stats_add(&account->worker->stats->upstream_dials_total, 1);
     endpoint_resolve(client->endpoint, &client->resolve);
     return client;

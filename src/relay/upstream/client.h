@@ -55,8 +55,10 @@ struct client {
     bool resumed;
     bool failing_status; /* the 334's JSON status was not about the token */
     bool token_sent;
-    bool checked;           /* RSET is a probe's */
-    bool more_input;        /* behind the reply being handled, something has come already */
+    bool checked;    /* RSET is a probe's */
+    bool more_input; /* behind the reply being handled, something has come already */
+    bool trying;     /* its set-up has not ended yet, for attempts.c */
+    bool trial, endpoint_trial;
     struct upstream_tx *tx; /* while busy */
 };
 

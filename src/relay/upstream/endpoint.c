@@ -61,6 +61,7 @@ struct endpoint *endpoint_get(struct endpoint **table, struct worker *worker, st
     tls_peer_init(&endpoint->tls);
     timer_init(&endpoint->patience, on_no_answer);
     list_init(&endpoint->waiters);
+    smtp_reply_init(&endpoint->last_failure);
     HASH_ADD_KEYPTR(hh, *table, endpoint->key, strlen(endpoint->key), endpoint);
     return endpoint;
 }
@@ -73,6 +74,7 @@ void endpoint_put(struct endpoint *endpoint)
     request_cancel(&endpoint->request);
     loop_timer_cancel(&endpoint->worker->loop, &endpoint->patience);
     tls_peer_clear(&endpoint->tls);
+    smtp_reply_clear(&endpoint->last_failure);
     free(endpoint->key);
     free(endpoint->host);
     free(endpoint);
@@ -204,4 +206,43 @@ void endpoint_lost_behind_bdat(struct endpoint *endpoint)
 {
     if (++endpoint->bdat_losses >= BDAT_LOSSES_MAX)
         endpoint_demote_bdat(endpoint, "connections lost behind BDAT");
+}
+
+/* False: it was among them already. */
+static bool add_failing(struct endpoint *endpoint, uint32_t account)
+{
+    for (unsigned i = 0; i < endpoint->failing_count; i++) {
+        if (endpoint->failing[i] == account)
+            return false;
+    }
+    if (endpoint->failing_count < ENDPOINT_FAILING_MAX)
+        endpoint->failing[endpoint->failing_count++] = account;
+    return true;
+}
+
+static void log_opened(const struct endpoint *endpoint)
+{
+    char line[400];
+
+    smtp_reply_oneline(&endpoint->last_failure, line, sizeof(line));
+    log_event(LOG_WARN, "endpoint_breaker_open", log_s("endpoint", endpoint->key),
+              log_s("reason", line), log_u("for_ms", endpoint->breaker.recovery_ms));
+}
+
+void endpoint_dial_ended(struct endpoint *endpoint, uint32_t account, bool trial,
+                         enum breaker_result result, const struct smtp_reply *why)
+{
+    uint64_t now = loop_now(&endpoint->worker->loop);
+
+    if (result == BREAKER_OK)
+        endpoint->failing_count = 0;
+    if (result == BREAKER_FAILED) {
+        smtp_reply_copy(&endpoint->last_failure, why);
+        if (endpoint->breaker.state == BREAKER_CLOSED && !add_failing(endpoint, account))
+            result = BREAKER_NOTHING;
+    }
+    if (!breaker_end(&endpoint->breaker, now, trial, result))
+        return;
+    stats_add(&endpoint->worker->stats->endpoint_breakers_total, 1);
+    log_opened(endpoint);
 }

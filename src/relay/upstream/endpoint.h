@@ -7,8 +7,12 @@
 
 #include "net/dial.h"
 #include "net/tls.h"
+#include "relay/limit/breaker.h"
 #include "relay/request.h"
 #include "relay/worker.h"
+#include "smtp/reply.h"
+
+#define ENDPOINT_FAILING_MAX 64
 
 struct endpoint;
 
@@ -36,6 +40,11 @@ struct endpoint {
     struct list waiters;
     uint64_t bdat_demoted_until; /* ms, 0: BDAT works as far as we know */
     unsigned bdat_losses;        /* connections lost behind BDAT, in a row */
+    /* Several accounts in a row could not connect. */
+    struct breaker breaker;
+    uint32_t failing[ENDPOINT_FAILING_MAX]; /* hashes of their ids */
+    unsigned failing_count;
+    struct smtp_reply last_failure;
 };
 
 struct endpoint *endpoint_get(struct endpoint **table, struct worker *worker, struct slice host,
@@ -52,3 +61,8 @@ bool endpoint_bdat_works(const struct endpoint *endpoint);
 void endpoint_demote_bdat(struct endpoint *endpoint, const char *why);
 /* The connection vanished after BDAT content: twice in a row is BDAT-shaped. */
 void endpoint_lost_behind_bdat(struct endpoint *endpoint);
+
+/* An attempt to connect has ended, for the account with this hash. One account
+ * that fails again and again says nothing of the server. `why` with a failure. */
+void endpoint_dial_ended(struct endpoint *endpoint, uint32_t account, bool trial,
+                         enum breaker_result result, const struct smtp_reply *why);

@@ -1,15 +1,9 @@
 #include "relay/upstream/pool.h"
 
 #include "base/clock.h"
+#include "relay/upstream/capacity.h"
 #include "relay/upstream/probe.h"
 
-/* After so many failures in a row the waiting jobs are told, and new ones are
- * told at once until the pause is over: a provider that is down costs each
- * client an answer, not a time-out. */
-#define DIAL_FAILURES_MAX 3
-#define DIAL_RETRY_MS 100
-#define DIAL_PAUSE_MIN_MS 1000
-#define DIAL_PAUSE_MAX_MS 30000
 /* The broker is told again that mail waits for a token: its answer may have
  * been that there is none now. */
 #define ASK_AGAIN_MS 10000
@@ -28,29 +22,40 @@ static struct worker *worker_of(const struct account *account)
     return account->worker;
 }
 
-void pool_wait(struct account *account, struct upstream_tx *tx, bool at_head)
+static struct upstream_tx *tx_of(struct line_item *item)
+{
+    return item ? container_of(item, struct upstream_tx, turn) : NULL;
+}
+
+bool pool_wait(struct account *account, struct upstream_tx *tx)
 {
     tx->state = TX_WAITING;
-    if (at_head)
-        list_push_head(&account->waiting, &tx->wait_node);
-    else
-        list_push_tail(&account->waiting, &tx->wait_node);
+    if (!line_push(&account->waiting, &tx->turn, tx->job->client))
+        return false;
+    stats_add(&account->worker->stats->messages_waiting, 1);
+    return true;
+}
+
+void pool_wait_first(struct account *account, struct upstream_tx *tx)
+{
+    tx->state = TX_WAITING;
+    line_push_first(&account->waiting, &tx->turn);
     stats_add(&account->worker->stats->messages_waiting, 1);
 }
 
 void pool_leave(struct account *account, struct upstream_tx *tx)
 {
-    list_remove(&account->waiting, &tx->wait_node);
+    line_remove(&account->waiting, &tx->turn);
     stats_sub(&account->worker->stats->messages_waiting, 1);
 }
 
 void pool_fail_waiting(struct account *account, const struct smtp_reply *reply)
 {
     size_t count = account->waiting.count;
-    struct list_node *node;
+    struct upstream_tx *tx;
 
-    while (count-- && (node = list_first(&account->waiting)))
-        tx_fail_waiting(container_of(node, struct upstream_tx, wait_node), reply);
+    while (count-- && (tx = tx_of(line_head(&account->waiting))))
+        tx_fail_waiting(tx, reply);
 }
 
 /* The newest idle connection that is still good; others met on the way are
@@ -93,6 +98,8 @@ static bool may_run_another(struct account *account)
 
     if (account->max_concurrent && account->running.count >= account->max_concurrent)
         return false;
+    if (account->on_trial && account->running.count)
+        return false;
     if (table->running < running_limit(table))
         return true;
     if (!list_node_linked(&account->blocked_node))
@@ -100,81 +107,60 @@ static bool may_run_another(struct account *account)
     return false;
 }
 
-/* The oldest job that any connection can serve. Those that want a fresh one
- * are at the head of the line, and few. */
+/* The first job that any connection can serve. Those that want a fresh one are at
+ * the head of the line, and few. */
 static struct upstream_tx *first_undemanding(const struct account *account)
 {
-    list_foreach (&account->waiting, node) {
-        struct upstream_tx *tx = container_of(node, struct upstream_tx, wait_node);
+    struct line_item *item = line_head(&account->waiting);
 
-        if (!tx->needs_fresh)
-            return tx;
-    }
-    return NULL;
-}
-
-/* How long until a connection may be begun; 0: now. */
-uint64_t pool_dial_wait(const struct account *account)
-{
-    uint64_t now = loop_now(&worker_of(account)->loop), login = account_login_wait(account);
-    uint64_t dial = account->dial_not_before > now ? account->dial_not_before - now : 0;
-
-    return dial > login ? dial : login;
+    while (item && tx_of(item)->needs_fresh)
+        item = line_next(&account->waiting, item);
+    return tx_of(item);
 }
 
 static bool may_dial(const struct account *account)
 {
-    return account_token_valid(account) && !pool_dial_wait(account);
+    return account_token_valid(account) && !attempts_wait(account);
 }
 
-/* Which limit it was, and when there is room again where that is known. */
-static void say_busy(const struct account *account, struct smtp_reply *reply)
+void pool_say_why(struct account *account, struct smtp_reply *reply)
 {
-    uint64_t login = account_login_wait(account);
-    char line[200];
-    struct text text;
-
-    text_init(&text, line, sizeof(line));
-    if (login)
-        text_addf(&text,
-                  "account busy: its logins at the provider are limited to %u a minute; "
-                  "room in %llu s",
-                  account->login_slots, (unsigned long long)(login + 999) / 1000);
-    else
-        text_addf(&text, "account busy: all its connections are at work (limit %u)",
-                  account->max_connections);
-    smtp_reply_set(reply, 451, (struct smtp_enhanced){4, 4, 5}, line);
-}
-
-void pool_say_why(const struct account *account, struct smtp_reply *reply)
-{
-    if (account->last_failure.code && account->dial_failures)
-        smtp_reply_copy(reply, &account->last_failure);
+    if (attempts_say_failed(account, reply))
+        stats_add(&account->worker->stats->refused_broken_total, 1);
     else if (!account_token_valid(account) && !pool_connections(account))
         smtp_reply_set(reply, 454, (struct smtp_enhanced){4, 7, 0},
                        "no access token for this account yet");
     else
-        say_busy(account, reply); /* 4.4.5, as the original */
+        capacity_say_full(account, reply);
+}
+
+static bool has_room(struct account *account, const struct upstream_tx *tx)
+{
+    uint64_t wait = capacity_wait(account, tx);
+
+    if (wait)
+        pool_pump_later(account, wait);
+    return !wait;
 }
 
 static bool lend_one(struct account *account)
 {
-    struct upstream_tx *tx =
-        container_of(list_first(&account->waiting), struct upstream_tx, wait_node);
+    struct upstream_tx *tx = tx_of(line_head(&account->waiting));
     struct client *client;
 
-    if (!may_run_another(account))
+    if (!may_run_another(account) || !has_room(account, tx))
         return false;
     client = pool_take_idle(account, tx->needs_fresh);
     if (!client && tx->needs_fresh && (account->pool[POOL_DIALING].count || !may_dial(account))) {
         /* While it waits for its fresh connection, others use the old ones; not
          * when one of those must go to make room. */
         tx = first_undemanding(account);
-        client = tx ? pool_take_idle(account, false) : NULL;
+        client = tx && has_room(account, tx) ? pool_take_idle(account, false) : NULL;
     }
     if (!client)
         return false;
-    pool_leave(account, tx);
+    line_serve(&account->waiting, &tx->turn);
+    stats_sub(&account->worker->stats->messages_waiting, 1);
     tx_start(tx, client);
     return true;
 }
@@ -205,24 +191,34 @@ void pool_ask_for_token(struct account *account)
  * old ones fill the cap. */
 static void make_room(struct account *account)
 {
-    struct upstream_tx *head =
-        container_of(list_first(&account->waiting), struct upstream_tx, wait_node);
+    struct upstream_tx *head = tx_of(line_head(&account->waiting));
     struct list_node *idle = list_last(&account->pool[POOL_IDLE]);
 
-    if (head->needs_fresh && idle && pool_connections(account) >= account->max_connections)
+    if (head->needs_fresh && idle && pool_connections(account) >= capacity_connections(account))
         client_close(container_of(idle, struct client, pool_node), "replaced");
+}
+
+/* No more than there are messages that could begin. */
+static uint64_t wanted_dials(struct account *account)
+{
+    uint64_t room = capacity_room(account), waiting = account->waiting.count;
+    uint64_t wanted = waiting < room ? waiting : room;
+
+    return wanted && account->on_trial ? 1 : wanted;
 }
 
 static void dial_more(struct account *account)
 {
+    uint64_t wanted = wanted_dials(account);
+
     if (may_dial(account))
         make_room(account);
-    while (account->pool[POOL_DIALING].count < account->waiting.count &&
-           pool_connections(account) < account->max_connections) {
-        uint64_t wait = pool_dial_wait(account);
+    while (account->pool[POOL_DIALING].count < wanted &&
+           pool_connections(account) < capacity_connections(account)) {
+        uint64_t wait = attempts_wait(account);
 
         /* A failing provider gets one attempt at a time. */
-        if (account->dial_failures && account->pool[POOL_DIALING].count)
+        if (account->breaker.failures && account->pool[POOL_DIALING].count)
             return;
         if (!account_token_valid(account)) {
             pool_ask_for_token(account);
@@ -232,31 +228,63 @@ static void dial_more(struct account *account)
             pool_pump_later(account, wait);
             return;
         }
-        account_login_begun(account);
         if (!client_open(account))
             return;
     }
 }
 
-/* Failing fast: the provider was down a moment ago, and nothing is open. */
+/* Failing fast: what would have to be connected to fails, and nothing is open. */
 static bool fail_fast(struct account *account)
 {
-    if (account->dial_failures < DIAL_FAILURES_MAX || pool_connections(account) ||
-        account->dial_not_before <= loop_now(&worker_of(account)->loop))
+    size_t count = account->waiting.count;
+    struct smtp_reply reply;
+
+    if (pool_connections(account) || !attempts_are_vain(account))
         return false;
-    pool_fail_waiting(account, &account->last_failure);
+    smtp_reply_init(&reply);
+    if (!attempts_say_failed(account, &reply))
+        smtp_reply_set(&reply, 451, (struct smtp_enhanced){4, 4, 1},
+                       "the provider cannot be reached");
+    stats_add(&account->worker->stats->refused_broken_total, count);
+    pool_fail_waiting(account, &reply);
+    smtp_reply_clear(&reply);
     return true;
+}
+
+static struct upstream_tx *first_overdue(struct account *account, struct smtp_reply *reply)
+{
+    struct line_item *item = line_head(&account->waiting);
+
+    /* Where the head has room, who is behind it has hope. */
+    if (!capacity_wait(account, tx_of(item)))
+        return NULL;
+    while (item && !capacity_refuses(account, tx_of(item), true, reply))
+        item = line_next(&account->waiting, item);
+    return tx_of(item);
+}
+
+/* Who would have to wait for room longer than he may is told now. */
+static void refuse_overdue(struct account *account)
+{
+    struct smtp_reply reply;
+    struct upstream_tx *tx;
+
+    smtp_reply_init(&reply);
+    while (!line_empty(&account->waiting) && (tx = first_overdue(account, &reply)))
+        tx_fail_waiting(tx, &reply);
+    smtp_reply_clear(&reply);
 }
 
 static void lend_all(struct account *account)
 {
-    while (!list_empty(&account->waiting) && lend_one(account))
+    while (!line_empty(&account->waiting) && lend_one(account))
         ;
+    refuse_overdue(account);
 }
 
 static bool is_wanted(const struct account *account)
 {
-    return !list_empty(&account->waiting) || !list_empty(&account->probes);
+    return !line_empty(&account->waiting) || !list_empty(&account->probes);
 }
 
 static void pump_mail(struct account *account)
@@ -268,7 +296,7 @@ static void pump_mail(struct account *account)
         pool_fail_waiting(account, &reply);
     } else if (!fail_fast(account)) {
         lend_all(account);
-        if (!list_empty(&account->waiting) && may_run_another(account))
+        if (!line_empty(&account->waiting) && may_run_another(account))
             dial_more(account);
         lend_all(account); /* behind one that now has its dial under way */
     }
@@ -280,7 +308,7 @@ static void pump_mail(struct account *account)
 static void pump(struct account *account)
 {
     probe_pump(account);
-    if (!list_empty(&account->waiting))
+    if (!line_empty(&account->waiting))
         pump_mail(account);
 }
 
@@ -332,50 +360,35 @@ void pool_client_ready(struct client *client)
 {
     struct account *account = client->account;
 
-    if (worker_of(account)->draining && list_empty(&account->waiting)) {
+    if (worker_of(account)->draining && line_empty(&account->waiting)) {
         client_quit(client, "draining");
         return;
     }
-    if (!client_fits(client) || pool_connections(account) > account->max_connections)
+    if (!client_fits(client) || pool_connections(account) > capacity_connections(account))
         client_quit(client, "retired");
     pool_room(account);
-}
-
-static uint64_t pause_after(unsigned failures)
-{
-    uint64_t pause = DIAL_PAUSE_MIN_MS;
-
-    for (unsigned i = DIAL_FAILURES_MAX; i < failures && pause < DIAL_PAUSE_MAX_MS; i++)
-        pause *= 2;
-    return pause < DIAL_PAUSE_MAX_MS ? pause : DIAL_PAUSE_MAX_MS;
 }
 
 /* Each dial that fails counts as an attempt of the oldest job. */
 static void count_attempt(struct account *account)
 {
-    struct list_node *node = list_first(&account->waiting);
+    struct upstream_tx *tx = tx_of(line_head(&account->waiting));
 
-    if (node)
-        container_of(node, struct upstream_tx, wait_node)->job->attempts++;
+    if (tx)
+        tx->job->attempts++;
 }
 
 void pool_client_failed(struct client *client, enum phase phase, unsigned code,
                         const struct verdict *verdict, const struct smtp_reply *reply)
 {
     struct account *account = client->account;
-    uint64_t now = loop_now(&worker_of(account)->loop);
 
     account->jobs++;
     count_attempt(account);
-    verdict_reply(verdict, reply, &account->last_failure);
     if (verdict->class_ == VERDICT_TOKEN) {
         account_token_refused(account, client->token_serial, verdict, reply);
     } else {
         account_apply(account, verdict, reply);
-        account->dial_failures++;
-        account->dial_not_before = now + (account->dial_failures < DIAL_FAILURES_MAX
-                                              ? DIAL_RETRY_MS
-                                              : pause_after(account->dial_failures));
         endpoint_forget_addresses(account->endpoint);
         if (verdict->pause_logins && !account->pool[POOL_IDLE].count &&
             !account->pool[POOL_BUSY].count)
@@ -411,7 +424,7 @@ void pool_retire(struct account *account)
     list_foreach_safe (idle, node) {
         struct client *client = container_of(node, struct client, pool_node);
 
-        if (!client_fits(client) || ++kept > account->max_connections)
+        if (!client_fits(client) || ++kept > capacity_connections(account))
             client_quit(client, "retired");
     }
 }
@@ -422,6 +435,42 @@ void pool_close_idle(struct account *account)
 
     list_foreach_safe (idle, node)
         client_quit(container_of(node, struct client, pool_node), "drained");
+}
+
+static void defer(struct job *job, struct account *account, const char *why)
+{
+    job->outcome = OUTCOME_DEFERRED;
+    if (account)
+        account->messages[OUTCOME_DEFERRED]++;
+    smtp_reply_set(&job->reply, 451, (struct smtp_enhanced){4, 3, 2}, why);
+    job_return(job);
+}
+
+/* There will be no room for it, behind those that wait already. */
+static bool refuse_newest(struct account *account, struct upstream_tx *tx)
+{
+    struct smtp_reply reply;
+    bool refused;
+
+    smtp_reply_init(&reply);
+    refused = capacity_refuses(account, tx, false, &reply);
+    if (refused)
+        tx_fail_waiting(tx, &reply);
+    smtp_reply_clear(&reply);
+    return refused;
+}
+
+static void take_in(struct account *account, struct upstream_tx *tx)
+{
+    struct job *job = tx->job;
+
+    capacity_told_through(account, job->login);
+    if (!account_token_valid(account) && !pool_connections(account))
+        stats_add(&job->worker->stats->token_wait_total, 1);
+    if (!pool_wait(account, tx))
+        tx_finish_text(tx, OUTCOME_DEFERRED, 451, (struct smtp_enhanced){4, 3, 2}, "out of memory");
+    else if (!refuse_newest(account, tx))
+        pool_pump(account);
 }
 
 void upstream_submit(struct job *job)
@@ -435,20 +484,11 @@ void upstream_submit(struct job *job)
     }
     if (account && account->waiting.count < worker_conf(job->worker)->queue_length)
         tx = tx_new(account, job);
-    if (!tx) {
-        job->outcome = OUTCOME_DEFERRED;
-        if (account)
-            account->messages[OUTCOME_DEFERRED]++;
-        smtp_reply_set(&job->reply, 451, (struct smtp_enhanced){4, 3, 2},
-                       account ? "too many messages wait for this account"
-                               : "the account was removed");
-        job_return(job);
-        return;
-    }
-    if (!account_token_valid(account) && !pool_connections(account))
-        stats_add(&job->worker->stats->token_wait_total, 1);
-    pool_wait(account, tx, false);
-    pool_pump(account);
+    if (tx)
+        take_in(account, tx);
+    else
+        defer(job, account,
+              account ? "too many messages wait for this account" : "the account was removed");
 }
 
 void upstream_cancel(struct job *job)

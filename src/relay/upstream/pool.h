@@ -16,21 +16,21 @@ void pool_client_ready(struct client *client);
 void pool_client_failed(struct client *client, enum phase phase, unsigned code,
                         const struct verdict *verdict, const struct smtp_reply *reply);
 /* For probe.c: the newest idle connection that is still good (`fresh`: one that
- * has carried nothing yet), how long until a connection may be begun, and what
- * has to be waited for. */
+ * has carried nothing yet), and what has to be waited for. */
 struct client *pool_take_idle(struct account *account, bool fresh);
-uint64_t pool_dial_wait(const struct account *account); /* 0: now */
 void pool_ask_for_token(struct account *account);
 void pool_pump_later(struct account *account, uint64_t ms);
 /* Why it has no connection to give: what failed last, no token, or which limit
- * it was and when there is room again where that is known. */
-void pool_say_why(const struct account *account, struct smtp_reply *reply);
+ * it was and when there is room again where that is known. Counts the refusal. */
+void pool_say_why(struct account *account, struct smtp_reply *reply);
 
 /* A connection is gone or a job ended: there may be room. */
 void pool_room(struct account *account);
 
-/* Puts a job in the account's line (at its head when it was tried already). */
-void pool_wait(struct account *account, struct upstream_tx *tx, bool at_head);
+/* Puts a job in the account's line (at its head when it was tried already). False:
+ * memory is out. */
+bool pool_wait(struct account *account, struct upstream_tx *tx);
+void pool_wait_first(struct account *account, struct upstream_tx *tx);
 void pool_leave(struct account *account, struct upstream_tx *tx);
 /* Answers every waiting job. */
 void pool_fail_waiting(struct account *account, const struct smtp_reply *reply);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "relay/request.h"
+#include "relay/upstream/capacity.h"
 #include "relay/upstream/client.h"
 #include "relay/upstream/pool.h"
 
@@ -133,14 +134,13 @@ static void check_idle(struct account *account)
 
 static void dial(struct account *account)
 {
-    uint64_t wait = pool_dial_wait(account);
+    uint64_t wait = attempts_wait(account);
 
     if (!account_token_valid(account)) {
         pool_ask_for_token(account);
     } else if (wait) {
         pool_pump_later(account, wait);
     } else {
-        account_login_begun(account);
         client_open(account);
     }
 }
@@ -152,7 +152,7 @@ void probe_pump(struct account *account)
     drop_late(account);
     if (list_empty(&account->probes))
         return;
-    if (pool_connections(account) < account->max_connections)
+    if (pool_connections(account) < capacity_connections(account))
         dial(account);
     else
         check_idle(account);

@@ -3,12 +3,13 @@
 #include <stdlib.h>
 
 #include "relay/upstream/account.h"
+#include "relay/upstream/capacity.h"
 #include "relay/upstream/pool.h"
 
 /* The smallest ids seen so far, the largest of them on top: a heap, so that a
  * page of a hundred thousand accounts takes one walk and the page's memory. */
 struct smallest {
-    const struct account **heap;
+    struct account **heap;
     size_t count, cap;
 };
 
@@ -19,15 +20,15 @@ static int by_id(const void *a, const void *b)
     return strcmp((*left)->id, (*right)->id);
 }
 
-static void swap(const struct account **a, const struct account **b)
+static void swap(struct account **a, struct account **b)
 {
-    const struct account *kept = *a;
+    struct account *kept = *a;
 
     *a = *b;
     *b = kept;
 }
 
-static void sift_up(const struct account **heap, size_t at)
+static void sift_up(struct account **heap, size_t at)
 {
     while (at && by_id(&heap[at], &heap[(at - 1) / 2]) > 0) {
         swap(&heap[at], &heap[(at - 1) / 2]);
@@ -35,7 +36,7 @@ static void sift_up(const struct account **heap, size_t at)
     }
 }
 
-static void sift_down(const struct account **heap, size_t count)
+static void sift_down(struct account **heap, size_t count)
 {
     size_t at = 0, child;
 
@@ -49,7 +50,7 @@ static void sift_down(const struct account **heap, size_t count)
     }
 }
 
-static void offer(struct smallest *smallest, const struct account *account)
+static void offer(struct smallest *smallest, struct account *account)
 {
     if (smallest->count < smallest->cap) {
         smallest->heap[smallest->count] = account;
@@ -65,7 +66,26 @@ static uint32_t clamp(size_t count)
     return count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
 }
 
-static bool fill_row(struct pool_row *row, const struct account *account)
+static void fill_limits(struct ipc_pool *pool, struct account *account)
+{
+    uint64_t now = loop_now(&account->worker->loop);
+    struct limits *limits = &account->limits;
+    enum limit which;
+
+    pool->connections_now = capacity_connections(account);
+    pool->minute = clamp(limits_used(limits, now, LIMIT_MINUTE));
+    pool->hour = clamp(limits_used(limits, now, LIMIT_HOUR));
+    pool->day = clamp(limits_used(limits, now, LIMIT_DAY));
+    pool->recipients = clamp(limits_used(limits, now, LIMIT_RECIPIENTS));
+    pool->max_minute = limits->max[LIMIT_MINUTE];
+    pool->max_hour = limits->max[LIMIT_HOUR];
+    pool->max_day = limits->max[LIMIT_DAY];
+    pool->max_recipients = limits->max[LIMIT_RECIPIENTS];
+    pool->message_wait_ms = limits_wait(limits, now, 1, 1, &which);
+    pool->breaker_wait_ms = attempts_breaker_wait(account);
+}
+
+static bool fill_row(struct pool_row *row, struct account *account)
 {
     const uint64_t *messages = account->messages;
 
@@ -84,16 +104,17 @@ static bool fill_row(struct pool_row *row, const struct account *account)
         .running = clamp(account->running.count),
         .max_connections = account->max_connections,
         .max_concurrent = account->max_concurrent,
-        .dial_failures = account->dial_failures,
-        .logins = account_logins(account),
+        .dial_failures = account->breaker.failures,
+        .logins = attempts_logins(account),
         .max_logins = worker_conf(account->worker)->logins_per_minute,
-        .login_wait_ms = account_login_wait(account),
+        .login_wait_ms = attempts_login_wait(account),
         .delivered = messages[OUTCOME_DELIVERED],
         .rejected = messages[OUTCOME_REJECTED],
         .deferred = messages[OUTCOME_DEFERRED],
         .unknown = messages[OUTCOME_UNKNOWN],
         .last_delivery_wall_ms = account->last_delivery_wall_ms,
     };
+    fill_limits(&row->pool, account);
     return true;
 }
 
@@ -104,7 +125,7 @@ static bool is_shown(const struct account *account)
 
 static void select_one(struct account_table *table, struct slice id, struct smallest *smallest)
 {
-    const struct account *account = account_find(table, id);
+    struct account *account = account_find(table, id);
 
     if (account && is_shown(account))
         offer(smallest, account);
@@ -114,7 +135,7 @@ static size_t select_page(const struct account_table *table, struct slice after,
                           struct smallest *smallest)
 {
     char behind[IPC_ID_MAX + 1];
-    const struct account *account;
+    struct account *account;
     size_t matches = 0;
 
     slice_copy(after, behind, sizeof(behind));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "relay/upstream/capacity.h"
 #include "relay/upstream/client.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/tx_private.h"
@@ -54,14 +55,13 @@ void tx_leave_lists(struct upstream_tx *tx)
     struct account *account = tx->account;
 
     loop_timer_cancel(&account->worker->loop, &tx->wait_timer);
-    if (!list_node_linked(&tx->wait_node))
-        return;
-    if (tx->state == TX_WAITING) {
+    if (line_has(&tx->turn)) {
         pool_leave(account, tx);
-    } else {
-        list_remove(&account->running, &tx->wait_node);
+    } else if (list_node_linked(&tx->run_node)) {
+        list_remove(&account->running, &tx->run_node);
         account->table->running--;
         stats_sub(&account->worker->stats->messages_running, 1);
+        capacity_end(tx);
     }
 }
 
@@ -172,7 +172,7 @@ void tx_start_over(struct upstream_tx *tx)
     tx->envelope_us = tx->content_us = tx->committed_us = 0;
     tx->needs_fresh = true;
     loop_timer_set(&account->worker->loop, &tx->wait_timer, tx_conf(tx)->queue_wait_ms);
-    pool_wait(account, tx, true);
+    pool_wait_first(account, tx);
 }
 
 static void finish_unknown(struct upstream_tx *tx, const char *why, bool timeout)
@@ -184,6 +184,7 @@ static void finish_unknown(struct upstream_tx *tx, const char *why, bool timeout
         endpoint_demote_bdat(tx->account->endpoint, "no answer to BDAT");
     else if (tx->bdat)
         endpoint_lost_behind_bdat(tx->account->endpoint);
+    tx->taken = true;
     text_init(&text, line, sizeof(line));
     text_addf(&text,
               "the provider took the message but did not answer (%s); it may have been "
@@ -215,6 +216,8 @@ static void finish_by_refusal(struct upstream_tx *tx, const struct verdict *verd
     struct smtp_reply told;
 
     smtp_reply_init(&told);
+    if (verdict->too_many)
+        capacity_too_many(tx, verdict);
     verdict_reply(verdict, &tx->refusal, &told);
     account_apply(tx->account, verdict, &tx->refusal);
     smtp_reply_move(&tx->job->provider, &tx->refusal);
@@ -295,6 +298,14 @@ static void abort_live(struct upstream_tx *tx)
     account_maybe_free(account);
 }
 
+/* We refused it ourselves: the provider never hears of it. */
+static void skip_rcpt(struct upstream_tx *tx)
+{
+    tx->rcpts_sent++;
+    tx->rcpts_done++;
+    tx_hand_back(tx, TX_LIVE);
+}
+
 void tx_continue(struct upstream_tx *tx)
 {
     struct job *job = tx->job;
@@ -310,6 +321,8 @@ void tx_continue(struct upstream_tx *tx)
                        "the connection to the provider was lost");
     } else if (tx_conf(tx)->dry_run) {
         tx_dry_run(tx);
+    } else if (job->want == JOB_RCPT && !capacity_more(tx, &tx_newest_rcpt(tx)->reply)) {
+        skip_rcpt(tx);
     } else if (job->want == JOB_RCPT) {
         tx->state = TX_ENVELOPE;
         tx_wait_reply(tx);

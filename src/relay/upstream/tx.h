@@ -19,8 +19,9 @@ enum tx_state {
 struct upstream_tx {
     struct job *job;
     struct account *account;
-    struct client *client;      /* NULL while waiting or lost */
-    struct list_node wait_node; /* account->waiting or ->running */
+    struct client *client;     /* NULL while waiting or lost */
+    struct line_item turn;     /* account->waiting */
+    struct list_node run_node; /* account->running */
     struct timer wait_timer;
     enum tx_state state;
     bool live;
@@ -39,6 +40,9 @@ struct upstream_tx {
     struct smtp_reply refusal;
     enum phase refusal_phase;
     bool refusals_differ;
+    /* For capacity.c. */
+    uint64_t began_ms, recipients; /* of this attempt */
+    bool taken;                    /* the provider may have it */
     uint64_t started_us, envelope_us, content_us, committed_us;
 };
 
@@ -61,4 +65,6 @@ void tx_cancel(struct upstream_tx *tx);
 
 /* Ends a waiting or running transaction with this reply for the client. */
 void tx_finish(struct upstream_tx *tx, enum job_outcome outcome, struct smtp_reply *client_reply);
+void tx_finish_text(struct upstream_tx *tx, enum job_outcome outcome, int code,
+                    struct smtp_enhanced enhanced, const char *text);
 void tx_fail_waiting(struct upstream_tx *tx, const struct smtp_reply *reply);

@@ -11,8 +11,6 @@ struct recipient *tx_newest_rcpt(struct upstream_tx *tx);
 
 /* tx.c: every ending. The transaction is freed by finish, and by lose unless
  * it starts over. */
-void tx_finish_text(struct upstream_tx *tx, enum job_outcome outcome, int code,
-                    struct smtp_enhanced enhanced, const char *text);
 void tx_leave_lists(struct upstream_tx *tx);
 /* Live mode: the job goes back to its origin and the transaction stays. */
 void tx_hand_back(struct upstream_tx *tx, enum tx_state state);

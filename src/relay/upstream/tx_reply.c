@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "relay/upstream/capacity.h"
 #include "relay/upstream/client.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/tx_private.h"
@@ -54,6 +55,9 @@ static void finish_refused(struct upstream_tx *tx, enum phase phase, struct smtp
         return;
     }
     smtp_reply_init(&told);
+    tx->taken = phase == PHASE_FINAL; /* it has seen all of it, and may count it */
+    if (verdict.too_many)
+        capacity_too_many(tx, &verdict);
     verdict_reply(&verdict, reply, &told);
     account_apply(account, &verdict, reply);
     smtp_reply_copy(&tx->job->provider, reply);
@@ -78,6 +82,8 @@ static void finish_delivered(struct upstream_tx *tx, struct smtp_reply *reply)
     struct client *client = tx->client;
 
     tx->client->endpoint->bdat_losses = 0;
+    tx->taken = true;
+    capacity_accepted(tx);
     tx->client = NULL;
     smtp_reply_copy(&tx->job->provider, reply);
     account->jobs++;

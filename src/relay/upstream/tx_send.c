@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "relay/upstream/capacity.h"
 #include "relay/upstream/client.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/tx_private.h"
@@ -243,7 +244,8 @@ static void begin_running(struct upstream_tx *tx, struct client *client)
     struct account *account = tx->account;
 
     loop_timer_cancel(&account->worker->loop, &tx->wait_timer);
-    list_push_tail(&account->running, &tx->wait_node);
+    list_push_tail(&account->running, &tx->run_node);
+    capacity_begin(tx);
     account->table->running++;
     stats_add(&account->worker->stats->messages_running, 1);
     tx->client = client;

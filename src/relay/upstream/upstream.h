@@ -16,6 +16,11 @@ void upstream_remove(struct worker *worker, struct slice id);
 void upstream_token(struct worker *worker, const struct ipc_token *token);
 void upstream_state(struct worker *worker, const struct ipc_state *state);
 
+/* What it sent before this process, or before it came to it. */
+void upstream_ledger(struct worker *worker, const struct ipc_ledger_put *put);
+/* The broker knows all that was sent. */
+void upstream_tell_ledgers(struct worker *worker);
+
 /* Logs in for an administrator; IPC_PROBE_DONE follows. */
 void upstream_probe(struct worker *worker, const struct ipc_probe *ask);
 

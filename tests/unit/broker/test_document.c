@@ -212,6 +212,7 @@ static void test_broken_files(void **state)
         {"[{\"a\":1,\"a\":2}]", "duplicate"},
         {"[{\"a\":\"\xff\"}]", "decode"},
         {"// comment\n[]", "line 1"},
+        {"[{\"client_secret\" \"s3cret\"}]", "':' expected"},
     };
 
     (void)state;
@@ -221,6 +222,8 @@ static void test_broken_files(void **state)
 
         if (document_parse(&document, slice_of(rows[i].text), "the-file", &why))
             fail_msg("\"%s\" is taken", rows[i].text);
+        if (strstr(why.text, "s3cret")) /* it goes to the log */
+            fail_msg("\"%s\" is quoted: \"%s\"", rows[i].text, why.text);
         if (!strstr(why.text, "the-file") || !strstr(why.text, rows[i].words))
             fail_msg("\"%s\": \"%s\" lacks \"%s\"", rows[i].text, why.text, rows[i].words);
     }

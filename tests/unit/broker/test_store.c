@@ -234,6 +234,55 @@ static void test_removing(void **state)
     world_close(&world);
 }
 
+static enum store_status remove_expected(struct world *world, const char *id, const char *token)
+{
+    struct store_edit edit = world_edit(STORE_REMOVE, id, NULL);
+
+    edit.expected = slice_dup(slice_of(token));
+    world_write(world, &edit, 1);
+    world_clear(&edit, 1);
+    return edit.status;
+}
+
+/* Only what was meant: the refresh token that somebody found dead. */
+static void test_removing_what_has_a_token(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_open(&world, location, "", false);
+    check_change(&world, STORE_ADD, NULL, RECORD("a", "1"), STORE_OK, "");
+    check_num("other", remove_expected(&world, "a", "2"), STORE_CHANGED);
+    check_ids(&world, "a");
+    check_num("gone", remove_expected(&world, "b", "1"), STORE_GONE);
+    check_num("same", remove_expected(&world, "a", "1"), STORE_OK);
+    check_ids(&world, "");
+    world_close(&world);
+}
+
+static void test_nulls_are_no_values(void **state)
+{
+    struct world world;
+    json_t *all, *record;
+
+    (void)state;
+    world_open(&world, location, "", false);
+    check_change(&world, STORE_ADD, NULL,
+                 "{\"email\":\"a@x.org\",\"account_id\":\"a\"," REST
+                 ",\"refresh_token\":\"t\",\"scope\":null,\"tenant\":\"x\",\"_n\":null}",
+                 STORE_OK, "");
+    check_change(&world, STORE_REPLACE, NULL,
+                 "{\"email\":\"a@x.org\"," REST ",\"refresh_token\":\"t\",\"tenant\":null}",
+                 STORE_OK, "");
+    all = world_export(&world, 2);
+    record = json_array_get(all, 0);
+    assert_null(json_object_get(record, "scope"));
+    assert_null(json_object_get(record, "tenant"));
+    assert_true(json_is_null(json_object_get(record, "_n")));
+    json_decref(all);
+    world_close(&world);
+}
+
 /* Later ones see earlier ones; one that is refused stops no other. */
 static void test_one_write_of_many_edits(void **state)
 {
@@ -328,7 +377,7 @@ static void test_pages(void **state)
 {
     struct world world;
     struct store_edit edits[25];
-    char name[8], object[256];
+    char name[16], object[256];
     json_t *all;
 
     (void)state;
@@ -408,11 +457,18 @@ static int tear_down(void **state)
 static int run(const char *name, const char *file)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_adding),   TEST(test_ids_that_are_made),
-        TEST(test_patching), TEST(test_replacing),
-        TEST(test_removing), TEST(test_one_write_of_many_edits),
-        TEST(test_tokens),   TEST(test_changes_of_others_are_told),
-        TEST(test_pages),    TEST(test_merging),
+        TEST(test_adding),
+        TEST(test_ids_that_are_made),
+        TEST(test_patching),
+        TEST(test_replacing),
+        TEST(test_removing),
+        TEST(test_removing_what_has_a_token),
+        TEST(test_nulls_are_no_values),
+        TEST(test_one_write_of_many_edits),
+        TEST(test_tokens),
+        TEST(test_changes_of_others_are_told),
+        TEST(test_pages),
+        TEST(test_merging),
     };
 
     file_name = file;

@@ -307,6 +307,143 @@ static void test_a_newer_token_survives_the_save_of_an_older(void **state)
     assert_null(account->token.unsaved);
 }
 
+#define SCOPE ",\"scope\":\"s2\""
+#define ROTATED_AGAIN "{\"access_token\":\"at3\",\"expires_in\":3600,\"refresh_token\":\"rt3\"}"
+
+/* Somebody edits the account while its request runs: the endpoint may have replaced
+ * the refresh token already, which the edit knows nothing of. */
+static void test_an_edit_during_a_request_loses_no_token(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    apply_accounts(1, SCOPE);
+    check_num("requests", (long long)request_count, 1);
+    assert_true(tokens_busy(&tokens));
+    respond(200, ROTATED);
+    check_num("told", (long long)told_tokens, 0); /* it is one of the old scope */
+    assert_string_equal(saves[0]->expected, "rt");
+    assert_string_equal(saves[0]->token, "rt2");
+    finish_save(STORE_OK);
+    check_num("told", (long long)told_tokens, 0);
+    assert_string_equal(account->record->refresh_token, "rt2");
+    assert_string_equal(account->record->scope, "s2");
+    check_num("requests", (long long)request_count, 2);
+    assert_non_null(strstr(requests[1].body, "refresh_token=rt2"));
+    assert_non_null(strstr(requests[1].body, "scope=s2"));
+    respond(200, GOOD);
+    check_num("told", (long long)told_tokens, 1);
+    assert_false(account->token.outdated);
+}
+
+static void test_an_edit_during_a_request_that_fails(void **state)
+{
+    (void)state;
+    apply_accounts(2, "");
+    apply_accounts(2, SCOPE);
+    respond_with(&requests[0], 400, DEAD, ""); /* says nothing of the new record */
+    check_num("state", account_state(account_named("u0")), ACCOUNT_ACTIVE);
+    respond_with(&requests[1], 200, GOOD, "");
+    check_num("told", (long long)told_tokens, 0);
+    check_num("requests", (long long)request_count, 4);
+    respond_all(200, GOOD);
+    check_num("told", (long long)told_tokens, 2);
+    check_num("saves", (long long)save_count, 0);
+}
+
+static void test_an_edit_during_a_save_loses_no_token(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, ROTATED);
+    apply_accounts(1, SCOPE); /* read before the save was carried out */
+    check_num("requests", (long long)request_count, 1);
+    finish_save(STORE_OK);
+    check_num("told", (long long)told_tokens, 0);
+    assert_string_equal(account->record->refresh_token, "rt2");
+    assert_non_null(strstr(requests[1].body, "refresh_token=rt2"));
+    respond(200, GOOD);
+    check_num("told", (long long)told_tokens, 1);
+}
+
+static void test_an_edit_keeps_a_token_that_is_in_memory_only(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    respond(200, ROTATED);
+    finish_save(STORE_FAILED);
+    apply_accounts(1, SCOPE);
+    assert_non_null(strstr(requests[1].body, "refresh_token=rt2"));
+    respond(200, ROTATED_AGAIN);
+    finish_save(STORE_OK);
+    assert_string_equal(account->record->refresh_token, "rt3");
+    assert_null(account->token.unsaved);
+}
+
+static void sign_in(const char *id)
+{
+    registry_put(&registry, make_record(id, "{\"refresh_token\":\"mine\"}"), NULL);
+}
+
+/* The operator's word counts: he has signed in anew. */
+static void test_an_edit_of_the_refresh_token_itself(void **state)
+{
+    (void)state;
+    apply_accounts(2, "");
+    respond_with(&requests[0], 200, ROTATED, "");
+    sign_in("u0");
+    sign_in("u1");
+    check_num("requests", (long long)request_count, 4);
+    check_num("open", (long long)open_requests, 2); /* of the old ones none */
+    assert_non_null(strstr(requests[2].body, "refresh_token=mine"));
+    finish_save(STORE_CHANGED);
+    assert_string_equal(account_named("u0")->record->refresh_token, "mine");
+    respond_all(200, GOOD);
+}
+
+/* An outdated request, and the operator changes his mind twice more. */
+static void test_edits_in_a_row(void **state)
+{
+    struct account *account;
+
+    (void)state;
+    apply_accounts(1, "");
+    account = account_named("u0");
+    apply_accounts(1, SCOPE);
+    apply_accounts(1, "");
+    respond(200, ROTATED);
+    apply_accounts(1, SCOPE);
+    finish_save(STORE_FAILED); /* the disk is full: asked with it all the same */
+    assert_string_equal(account->token.unsaved, "rt2");
+    assert_non_null(strstr(requests[1].body, "refresh_token=rt2"));
+    sign_in("u0");
+    assert_null(account->token.unsaved);
+    assert_false(account->token.outdated);
+    respond(200, GOOD);
+    check_num("told", (long long)told_tokens, 1);
+}
+
+/* Another login is another account; the refresh token is of the same grant. */
+static void test_a_save_that_outlives_its_account_is_read_back(void **state)
+{
+    (void)state;
+    apply_accounts(1, "");
+    respond(200, ROTATED);
+    apply("[{\"email\":\"other@x\",\"account_id\":\"u0\",\"provider\":\"outlook\","
+          "\"client_id\":\"c\",\"refresh_token\":\"rt\"}]");
+    check_num("reloads", (long long)store_changes, 0);
+    finish_save(STORE_OK);
+    check_num("reloads", (long long)store_changes, 1);
+}
+
 static void test_an_edited_file_is_loaded_again(void **state)
 {
     (void)state;
@@ -464,6 +601,13 @@ int main(void)
         TEST(test_rotation_is_saved_before_use),
         TEST(test_a_failed_save_loses_nothing),
         TEST(test_a_newer_token_survives_the_save_of_an_older),
+        TEST(test_an_edit_during_a_request_loses_no_token),
+        TEST(test_an_edit_during_a_request_that_fails),
+        TEST(test_an_edit_during_a_save_loses_no_token),
+        TEST(test_an_edit_keeps_a_token_that_is_in_memory_only),
+        TEST(test_an_edit_of_the_refresh_token_itself),
+        TEST(test_edits_in_a_row),
+        TEST(test_a_save_that_outlives_its_account_is_read_back),
         TEST(test_an_edited_file_is_loaded_again),
         TEST(test_removal_while_things_are_under_way),
         TEST(test_a_rejected_token_is_replaced_once),

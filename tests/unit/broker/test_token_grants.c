@@ -93,7 +93,7 @@ static void test_what_fails_together(void **state)
     respond_with(&requests[2], 200, GOOD, "");
     check_num("none is closed", (long long)tokens.gates_closed[GATE_APP], 0);
     for (size_t i = 0; i < 3; i++)
-        token_reset(account_named(i == 0 ? "u0" : i == 1 ? "u1" : "u2"), NULL);
+        token_reset(account_named(i == 0 ? "u0" : i == 1 ? "u1" : "u2"), false, NULL);
     respond_with(&requests[3], 401, NO_DELEGATION, "");
     respond_with(&requests[4], 401, NO_DELEGATION, "");
     check_num("of the domain", (long long)tokens.gates_closed[GATE_APP], 1);

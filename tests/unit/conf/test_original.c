@@ -76,18 +76,18 @@ static const struct key_row provider_keys[] = {
     {"connection_pool.periodic_rewarm_enabled", "false", NULL, NULL, LATER},
     {"connection_pool.periodic_rewarm_interval_seconds", "300", NULL, NULL, LATER},
     {"connection_pool.rewarm_concurrent_tasks", "50", NULL, NULL, LATER},
-    {"rate_limiting.enabled", "true", NULL, NULL, LATER},
-    {"rate_limiting.messages_per_hour", "10000", NULL, NULL, LATER},
-    {"rate_limiting.messages_per_minute_per_connection", "25", NULL, NULL, LATER},
-    {"rate_limiting.burst_size", "50", NULL, NULL, LATER},
+    {"rate_limiting.enabled", "false", "rate_limits", "false", NULL},
+    {"rate_limiting.messages_per_hour", "10000", "messages_per_hour", "10000", NULL},
+    {"rate_limiting.messages_per_minute_per_connection", "25", NULL, NULL, "messages_per_minute"},
+    {"rate_limiting.burst_size", "50", NULL, NULL, "messages_per_minute"},
     {"retry.max_attempts", "0", "retry.max_attempts", "0", NULL},
     {"retry.backoff_factor", "1.5", "retry.backoff", "1.5", NULL},
     {"retry.max_delay_seconds", "31", "retry.max_delay", "31s", NULL},
     {"retry.jitter_enabled", "true", NULL, NULL, "always jittered"},
-    {"circuit_breaker.enabled", "true", NULL, NULL, LATER},
-    {"circuit_breaker.failure_threshold", "5", NULL, NULL, LATER},
-    {"circuit_breaker.recovery_timeout_seconds", "60", NULL, NULL, LATER},
-    {"circuit_breaker.half_open_max_calls", "2", NULL, NULL, LATER},
+    {"circuit_breaker.enabled", "false", "breaker.enabled", "false", NULL},
+    {"circuit_breaker.failure_threshold", "6", "breaker.failure_threshold", "6", NULL},
+    {"circuit_breaker.recovery_timeout_seconds", "30", "breaker.recovery_timeout", "30s", NULL},
+    {"circuit_breaker.half_open_max_calls", "2", "breaker.half_open_max_calls", "2", NULL},
 };
 
 /* "a.b" and "1" become {"a": {"b": 1}}. */
@@ -200,16 +200,16 @@ static const char sample[] =
     "      \"description\": \"Gmail\",\n"
     "      \"connection_pool\": {\"max_connections_per_account\": 40, \"prewarm_percentage\": "
     "50},\n"
-    "      \"rate_limiting\": {\"enabled\": true}\n"
+    "      \"rate_limiting\": {\"burst_size\": 50}\n"
     "    },\n"
     "    \"outlook\": {\n"
     "      \"connection_pool\": {\"max_connections_per_account\": 30, \"prewarm_percentage\": "
     "50},\n"
-    "      \"rate_limiting\": {\"enabled\": true}\n"
+    "      \"rate_limiting\": {\"burst_size\": 50}\n"
     "    },\n"
     "    \"default\": {\n"
     "      \"connection_pool\": {\"max_connections_per_account\": 30},\n"
-    "      \"rate_limiting\": {\"enabled\": true}\n"
+    "      \"rate_limiting\": {\"burst_size\": 50}\n"
     "    }\n"
     "  },\n"
     "  \"powermta_relay\": {\"max_workers\": 4, \"num_smtp_workers\": [1]},\n"
@@ -229,7 +229,7 @@ static void a_whole_file_loads(void **state)
     check_option("sample", conf, "providers.default.max_connections", "30");
     /* One note for a key, however many providers have it. */
     assert_true(has_note(&notes, "file:13,17: providers.*.connection_pool.prewarm_percentage"));
-    assert_true(has_note(&notes, "file:14,18,22: providers.*.rate_limiting.enabled"));
+    assert_true(has_note(&notes, "file:14,18,22: providers.*.rate_limiting.burst_size"));
     assert_true(has_note(&notes, "file:25: powermta_relay has no effect"));
     assert_true(has_note(&notes, "file:26: accounts has no effect"));
     assert_int_equal(notes.count, 6);

@@ -213,6 +213,8 @@ struct ipc_account world_account(const char *id, unsigned max_connections)
         .max_messages_per_connection = 0,
         .max_age_ms = 300000,
         .idle_ms = 60000,
+        .breaker_failures = 3,
+        .breaker_recovery_ms = 1000,
     };
 }
 
