@@ -411,8 +411,8 @@ static bool build(struct broker *broker, struct reason *why)
     registry_init(&broker->registry, &broker->loop);
     broker->registry.ledgers = &broker->ledgers;
     broker->registry.tokens = &broker->tokens;
-    secret_expiry_init(&broker->secret_expiry, &broker->loop, &broker->registry);
     open_ledgers(broker);
+    secret_expiry_init(&broker->secret_expiry, &broker->loop, &broker->registry);
     broker->view = relay_view_new(&broker->registry);
     if (!broker->view)
         return reason_set(why, "out of memory");

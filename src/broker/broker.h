@@ -53,8 +53,8 @@ struct broker {
     struct store *store;
     struct tokens tokens;
     struct registry registry;
-    struct secret_expiry secret_expiry;
     struct ledgers ledgers;
+    struct secret_expiry secret_expiry;
     struct address_watch *address_watch; /* NULL: the kernel does not tell */
     struct resolver *resolver;
     struct passwords *passwords;

@@ -126,12 +126,33 @@ static bool is_socket(const char *path)
     return stat(path, &facts) == 0 && S_ISSOCK(facts.st_mode);
 }
 
+static bool is_trusted(uid_t owner)
+{
+    return owner == 0 || owner == geteuid();
+}
+
+/* Where we happen to stand anybody may have left a socket, to get tokens and
+ * secrets: /tmp, somebody's folder. */
+static bool may_use(const char *path)
+{
+    struct stat socket, folder;
+
+    if (strncmp(path, "./", 2) != 0)
+        return true;
+    if (stat(path, &socket) == 0 && is_trusted(socket.st_uid) && stat(".", &folder) == 0 &&
+        is_trusted(folder.st_uid) && !(folder.st_mode & S_IWOTH))
+        return true;
+    ctl_note("%s may be somebody else's and is not used; if you trust it: --url unix:%s", path,
+             path);
+    return false;
+}
+
 static const char *search(char *home_socket, size_t cap)
 {
     const char *home = getenv("HOME");
 
     for (size_t i = 0; sockets[i]; i++) {
-        if (is_socket(sockets[i]))
+        if (is_socket(sockets[i]) && may_use(sockets[i]))
             return sockets[i];
     }
     if (!home || (size_t)snprintf(home_socket, cap, "%s/" HOME_SOCKET, home) >= cap)

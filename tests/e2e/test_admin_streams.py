@@ -4,7 +4,7 @@ import socket
 
 from lib.admin import NDJSON
 from lib.daemon import account
-from lib.util import PATIENCE, memory_of, wait_until
+from lib.util import PATIENCE, SANITIZED, memory_of, wait_until
 
 COUNT = 3000
 
@@ -45,7 +45,7 @@ def test_a_client_that_does_not_read(start, provider, tokens):
         assert daemon.send("a@example.com", ["b@example.net"]).code == 250
         assert daemon.owner.get("/health").status == 200
     # 12 whole answers would be 60 MB.
-    assert memory_of(daemon.broker_pid()) - before < 20 << 20
+    assert SANITIZED or memory_of(daemon.broker_pid()) - before < 20 << 20
     rest = socks[0].makefile("rb").read()
     assert rest.endswith(b"0\r\n\r\n")
     for sock in socks:

@@ -74,6 +74,17 @@ def test_a_socket_without_a_listener(tmp_path):
     assert done.code == UNREACHABLE and "./bearerd.sock" in done.err
 
 
+def test_a_socket_that_anybody_may_have_left(world, tmp_path):
+    """In a folder that others may write to, it is no place for tokens and secrets."""
+    os.symlink(world.socket, tmp_path / "bearerd.sock")
+    tmp_path.chmod(0o1777)
+    asked = Ctl()(*LIST, cwd=tmp_path, env={"HOME": "/nonexistent"})
+    assert "./bearerd.sock may be somebody else's" in asked.err
+    assert total(Ctl().ok(*LIST, "--url", "unix:./bearerd.sock", cwd=tmp_path)) == 1
+    tmp_path.chmod(0o755)
+    assert total(Ctl().ok(*LIST, cwd=tmp_path)) == 1
+
+
 @pytest.mark.parametrize("url", ["localhost:9090", "ftp://localhost", "http://u:p@localhost", "unix:",
                                  "http://localhost/?x=1"])
 def test_urls_that_are_none(url):

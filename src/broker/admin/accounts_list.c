@@ -1,5 +1,6 @@
-/* GET /admin/accounts and /admin/tokens: all of them as a stream, or a page of
- * those that a filter lets through.
+/* GET /admin/accounts and /admin/tokens: all of them, or a page of those that a filter
+ * lets through. Both are streams, some accounts a turn, so that the loop goes on with
+ * its other work; what is counted on the way comes at the end.
  */
 #include <stdlib.h>
 
@@ -11,15 +12,17 @@
 
 #define PAGE_MAX 10000
 #define PAGE_DEFAULT 1000
+#define LOOKS 1000 /* accounts in one turn */
 
 typedef json_t *render(const struct account *account);
 
-/* --- all of them ------------------------------------------------------------ */
-
 struct listing {
     struct registry_walk walk;
+    struct filter filter; /* its texts are the request's */
     render *render;
-    bool first;
+    size_t shown, matching;
+    uint64_t last; /* serial of the last one that is shown */
+    bool paged, more;
 };
 
 static bool write_text(struct admin_request *request, const char *text)
@@ -36,14 +39,55 @@ static bool write_item(struct admin_request *request, struct listing *listing,
     bool go_on = true;
 
     if (text) {
-        if (!listing->first)
+        if (listing->shown++)
             write_text(request, ",\n");
-        listing->first = false;
         go_on = write_text(request, text);
     }
+    listing->last = account->serial;
     wipe_free(text);
     json_decref(json);
     return go_on;
+}
+
+/* False as above. */
+static bool take(struct admin_request *request, struct listing *listing,
+                 const struct account *account)
+{
+    const struct filter *filter = &listing->filter;
+
+    if (!listing->paged)
+        return write_item(request, listing, account);
+    if (!filter_matches(filter, account))
+        return true;
+    listing->matching++;
+    if (account->serial <= filter->after)
+        return true;
+    if (listing->shown < filter->limit)
+        return write_item(request, listing, account);
+    listing->more = true;
+    return true;
+}
+
+static void write_end(struct admin_request *request, const struct listing *listing)
+{
+    json_t *rest;
+    char *text;
+
+    write_text(request, "]");
+    if (listing->paged) {
+        rest = json_pack("{s:I, s:o}", "matching", (json_int_t)listing->matching, "next",
+                         listing->more ? filter_cursor(listing->last) : json_null());
+        text = rest ? json_dumps(rest, JSON_COMPACT) : NULL;
+        if (text) {
+            text[0] = ','; /* the brace's place; its other one ends the whole */
+            write_text(request, text);
+        }
+        wipe_free(text);
+        json_decref(rest);
+    } else {
+        write_text(request, "}");
+    }
+    write_text(request, "\n");
 }
 
 static void end_listing(struct admin_request *request, struct listing *listing)
@@ -58,31 +102,29 @@ static void on_want(struct admin_request *request, void *owner)
     struct listing *listing = owner;
     struct account *account;
 
-    while (!admin_gone(request)) {
+    if (admin_gone(request)) {
+        end_listing(request, listing);
+        return;
+    }
+    for (size_t i = 0; i < LOOKS; i++) {
         account = registry_walk_next(&listing->walk);
         if (!account) {
-            write_text(request, "]}\n");
-            break;
+            write_end(request, listing);
+            end_listing(request, listing);
+            return;
         }
-        if (!write_item(request, listing, account))
+        if (!take(request, listing, account))
             return;
     }
-    end_listing(request, listing);
+    write_text(request, ""); /* to be asked again */
 }
 
-static void list_all(struct admin_request *request, render *item, const char *name)
+static void begin_listing(struct admin_request *request, struct listing *listing, const char *name)
 {
     struct registry *registry = &admin_broker(request)->registry;
-    struct listing *listing = calloc(1, sizeof(*listing));
     char head[128];
     struct text text;
 
-    if (!listing) {
-        admin_error(request, 500, "out of memory");
-        return;
-    }
-    listing->render = item;
-    listing->first = true;
     registry_walk_begin(&listing->walk, registry, 0);
     text_init(&text, head, sizeof(head));
     text_addf(&text, "{\"success\": true, \"total_accounts\": %zu, \"%s\": [",
@@ -91,51 +133,21 @@ static void list_all(struct admin_request *request, render *item, const char *na
     admin_stream_write(request, (struct slice){head, text.len});
 }
 
-/* --- a page ----------------------------------------------------------------- */
-
-static void reply_page(struct admin_request *request, const struct filter *filter, render *item,
-                       const char *name)
-{
-    struct registry *registry = &admin_broker(request)->registry;
-    json_t *body, *page = json_array();
-    size_t matching = 0;
-    uint64_t last = 0;
-    bool more = false;
-    struct registry_walk walk;
-    struct account *account;
-
-    registry_walk_begin(&walk, registry, 0);
-    while ((account = registry_walk_next(&walk))) {
-        if (!filter_matches(filter, account))
-            continue;
-        matching++;
-        if (account->serial <= filter->after)
-            continue;
-        if (json_array_size(page) < filter->limit) {
-            json_array_append_new(page, item(account));
-            last = account->serial;
-        } else {
-            more = true;
-        }
-    }
-    registry_walk_end(&walk);
-    body = json_pack("{s:b, s:I, s:I, s:o}", "success", 1, "total_accounts",
-                     (json_int_t)registry_count(registry), "matching", (json_int_t)matching, name,
-                     page);
-    json_object_set_new(body, "next", more ? filter_cursor(last) : json_null());
-    admin_reply(request, 200, body);
-}
-
 static void list(struct admin_request *request, render *item, const char *name)
 {
-    struct filter filter;
+    struct listing *listing = calloc(1, sizeof(*listing));
 
-    if (!filter_read(&filter, request, PAGE_DEFAULT, PAGE_MAX))
+    if (!listing) {
+        admin_error(request, 500, "out of memory");
         return;
-    if (filter.any)
-        reply_page(request, &filter, item, name);
-    else
-        list_all(request, item, name);
+    }
+    if (!filter_read(&listing->filter, request, PAGE_DEFAULT, PAGE_MAX)) {
+        free(listing);
+        return;
+    }
+    listing->paged = listing->filter.any;
+    listing->render = item;
+    begin_listing(request, listing, name);
 }
 
 void accounts_list(struct admin_request *request)

@@ -1,8 +1,9 @@
-/* One account: GET, PATCH, pause, resume, DELETE; and DELETE of all. */
+/* One account: GET, PATCH, pause, resume. */
 #include <stdlib.h>
 
 #include "broker/admin/account_json.h"
 #include "broker/admin/accounts.h"
+#include "broker/admin/candidate.h"
 #include "broker/admin/change.h"
 #include "broker/broker.h"
 #include "broker/store/record_fields.h"
@@ -35,6 +36,27 @@ void accounts_get(struct admin_request *request)
 
 /* --- changing ----------------------------------------------------------------- */
 
+static void reply_error(struct change *change, const struct store_edit *edit)
+{
+    char field[64];
+
+    candidate_field(edit->why.text, field, sizeof(field));
+    switch (edit->status) {
+    case STORE_GONE:
+        admin_error(change->request, 404, "the account is gone: %s", edit->why.text);
+        break;
+    case STORE_EXISTS:
+        admin_error_field(change->request, 409, field, "%s", edit->why.text);
+        break;
+    case STORE_INVALID:
+        admin_error_field(change->request, 400, field, "%s", edit->why.text);
+        break;
+    default:
+        admin_error(change->request, 500, "%s", edit->why.text);
+        break;
+    }
+}
+
 static void on_patched(struct store_write *write)
 {
     struct change *change = change_of(write);
@@ -44,7 +66,7 @@ static void on_patched(struct store_write *write)
     struct text text;
 
     if (edit->status != STORE_OK) {
-        change_reply_error(change, edit);
+        reply_error(change, edit);
     } else {
         account = registry_put(&change->broker->registry, edit->record, NULL);
         edit->record = NULL;
@@ -64,12 +86,14 @@ static void on_patched(struct store_write *write)
 static void patch(struct admin_request *request, const struct account *account, json_t *object,
                   const char *verb)
 {
-    struct change *change = change_new(request, 1);
+    struct change *change = change_new(admin_broker(request), 1);
 
     if (!change) {
         json_decref(object);
+        admin_error(request, 500, "out of memory");
         return;
     }
+    change->request = request;
     change->owner = (void *)(uintptr_t)verb;
     change->write.edits[0] = (struct store_edit){
         .kind = STORE_PATCH, .id = slice_dup(slice_of(account->record->id)), .object = object};
@@ -183,121 +207,4 @@ void accounts_resume(struct admin_request *request)
 
     if (account)
         patch(request, account, json_pack("{s:n, s:n}", "disabled", "disabled_reason"), "resumed");
-}
-
-/* --- removing ----------------------------------------------------------------- */
-
-size_t accounts_take_removed(struct broker *broker, const struct store_write *write)
-{
-    size_t removed = 0;
-
-    for (size_t i = 0; i < write->count; i++) {
-        const struct store_edit *edit = &write->edits[i];
-        struct account *account = registry_by_id(&broker->registry, slice_of(edit->id));
-
-        if (edit->status != STORE_OK && edit->status != STORE_GONE)
-            continue;
-        removed += edit->status == STORE_OK;
-        if (account)
-            registry_remove(&broker->registry, account);
-    }
-    broker_announce(broker);
-    return removed;
-}
-
-static void reply_removed(struct change *change, size_t removed, const char *what)
-{
-    char message[400];
-    struct text text;
-
-    text_init(&text, message, sizeof(message));
-    text_addf(&text, "%s removed", what);
-    admin_reply(change->request, 200,
-                json_pack("{s:b, s:s, s:I, s:I}", "success", 1, "message", message,
-                          "total_accounts", (json_int_t)registry_count(&change->broker->registry),
-                          "deleted_count", (json_int_t)removed));
-}
-
-static void on_removed(struct store_write *write)
-{
-    struct change *change = change_of(write);
-    struct store_edit *edit = &write->edits[0];
-    char what[300];
-    struct text text;
-
-    accounts_take_removed(change->broker, write);
-    if (edit->status == STORE_OK) {
-        text_init(&text, what, sizeof(what));
-        text_addf(&text, "account %.256s", admin_param(change->request));
-        reply_removed(change, 1, what);
-    } else {
-        change_reply_error(change, edit);
-    }
-    change_free(change);
-}
-
-void accounts_delete(struct admin_request *request)
-{
-    struct account *account;
-    struct change *change;
-
-    if (!strchr(admin_param(request), '@') &&
-        !registry_by_id(&admin_broker(request)->registry, slice_of(admin_param(request)))) {
-        admin_error(request, 400, "\"%.256s\" is not an e-mail address", admin_param(request));
-        return;
-    }
-    account = accounts_find(request);
-    change = account ? change_new(request, 1) : NULL;
-    if (!change)
-        return;
-    change->write.edits[0] =
-        (struct store_edit){.kind = STORE_REMOVE, .id = slice_dup(slice_of(account->record->id))};
-    change_submit(change, on_removed);
-}
-
-static void on_all_removed(struct store_write *write)
-{
-    struct change *change = change_of(write);
-    size_t removed = accounts_take_removed(change->broker, write);
-    char what[64];
-    struct text text;
-
-    if (removed) {
-        text_init(&text, what, sizeof(what));
-        text_addf(&text, "%zu accounts", removed);
-        reply_removed(change, removed, what);
-    } else {
-        change_reply_error(change, &write->edits[0]);
-    }
-    change_free(change);
-}
-
-void accounts_delete_all(struct admin_request *request)
-{
-    struct broker *broker = admin_broker(request);
-    struct registry_walk walk;
-    struct account *account;
-    struct change *change;
-    size_t i = 0;
-    bool confirm;
-
-    if (!admin_query_flag(request, "confirm", false, &confirm))
-        return;
-    if (!confirm) {
-        admin_error(request, 400, "this removes all accounts; say ?confirm=true");
-        return;
-    }
-    if (!registry_count(&broker->registry)) {
-        admin_error(request, 404, "there are no accounts");
-        return;
-    }
-    change = change_new(request, registry_count(&broker->registry));
-    if (!change)
-        return;
-    registry_walk_begin(&walk, &broker->registry, 0);
-    while ((account = registry_walk_next(&walk)))
-        change->write.edits[i++] = (struct store_edit){
-            .kind = STORE_REMOVE, .id = slice_dup(slice_of(account->record->id))};
-    registry_walk_end(&walk);
-    change_submit(change, on_all_removed);
 }

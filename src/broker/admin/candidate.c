@@ -146,6 +146,7 @@ static void forget_foreign(json_t *object, const struct account_record *record)
     bool same_url = has(object, "oauth_token_url")
                         ? strcmp(text_of(object, "oauth_token_url"), record->token_url) == 0
                         : same_provider;
+    bool own_url = has(object, "tenant") || has(object, "service_account") || has_app;
 
     if (!same_provider) {
         forget(object, "scope");
@@ -153,7 +154,7 @@ static void forget_foreign(json_t *object, const struct account_record *record)
     }
     if (!same_provider || has_app)
         forget(object, "oauth_endpoint");
-    if (!same_provider || has_app || has(object, "tenant") || has(object, "service_account"))
+    if (!same_provider || own_url)
         forget(object, "oauth_token_url");
     if (!same_url || has_app || strcmp(text_of(object, "client_id"), record->client_id) != 0)
         forget(object, "client_secret");

@@ -1,6 +1,7 @@
 #include "broker/admin/clients.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <uthash.h>
 
@@ -44,6 +45,7 @@ struct clients *clients_new(void)
 
 static void drop(struct clients *clients, struct client *client)
 {
+    assert(clients->table);
     HASH_DELETE(hh, clients->table, client);
     list_remove(&clients->by_use, &client->node);
     free(client);

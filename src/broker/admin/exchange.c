@@ -56,6 +56,9 @@ void *exchange_begin(void *owner, const char *uri, struct MHD_Connection *mhd)
 
     if (!request)
         return NULL;
+    if (connection->request)
+        exchange_detach(connection->request);
+    connection->request = request;
     request->admin = listener->admin;
     request->connection = connection;
     request->began_us = clock_us();
@@ -107,6 +110,18 @@ static void log_request(const struct admin_request *request)
               log_u("ms", (clock_us() - request->began_us) / 1000));
 }
 
+/* MHD completes most requests (exchange_completed), but not those that it refuses
+ * itself behind their first line: those end with the connection. */
+void exchange_detach(struct admin_request *request)
+{
+    request->connection->request = NULL;
+    request->connection = NULL;
+    request->suspended = false;
+    if (request->state == REQUEST_STREAMING || request->state == REQUEST_ENDED)
+        stream_detach(request);
+    request_maybe_free(request);
+}
+
 void exchange_completed(void *owner, struct MHD_Connection *mhd, void **context,
                         enum MHD_RequestTerminationCode code)
 {
@@ -121,12 +136,8 @@ void exchange_completed(void *owner, struct MHD_Connection *mhd, void **context,
     *context = NULL;
     connection = request->connection;
     log_request(request);
-    request->connection = NULL;
-    request->suspended = false;
+    exchange_detach(request);
     connection_replied(connection);
-    if (request->state == REQUEST_STREAMING || request->state == REQUEST_ENDED)
-        stream_detach(request);
-    request_maybe_free(request);
 }
 
 /* --- the header ------------------------------------------------------------- */

@@ -9,6 +9,9 @@
 #include "broker/broker.h"
 #include "broker/wipe.h"
 
+/* Accounts that come to be in one turn of the loop. More than an array has. */
+#define WRITE_MAX 500
+
 /* An id or a login of this intake; the kind is the first octet, so that no id is
  * taken for a login. */
 struct intake_name {
@@ -235,14 +238,16 @@ static bool may_write(const struct intake *intake)
            !(intake->together && intake->verifying);
 }
 
-/* All that are ready go in one transaction. */
+/* Those that are ready go in one transaction. */
 static void write_checked(struct intake *intake)
 {
     size_t count = intake->checked.count, i = 0;
     struct list_node *node;
 
+    if (count > WRITE_MAX && !intake->broker->store->ops->whole)
+        count = WRITE_MAX;
     intake->write.edits = calloc(count, sizeof(struct store_edit));
-    while ((node = list_pop_head(&intake->checked))) {
+    while (count-- && (node = list_pop_head(&intake->checked))) {
         struct intake_item *item = container_of(node, struct intake_item, node);
 
         if (!intake->write.edits || intake->broker->ended) {
@@ -269,7 +274,7 @@ static void write_checked(struct intake *intake)
 
 static void go_on(struct intake *intake)
 {
-    if (may_write(intake))
+    while (may_write(intake))
         write_checked(intake);
     if (intake->done == intake->count && !intake->verifying && !intake->write.count)
         intake->finished(intake);

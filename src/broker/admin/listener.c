@@ -172,6 +172,8 @@ static void on_connection(void *owner, struct MHD_Connection *mhd, void **contex
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         on_started(listener, mhd, context);
     } else if (connection) {
+        if (connection->request)
+            exchange_detach(connection->request);
         connection_read(connection);
         list_remove(&listener->connections, &connection->node);
         free(connection);

@@ -80,7 +80,7 @@ static void refuse_json(struct admin_request *request, const json_error_t *error
 
 json_t *admin_json(struct admin_request *request)
 {
-    json_error_t error;
+    json_error_t error = {.line = 0};
 
     if (request->json)
         return request->json;

@@ -69,7 +69,8 @@ struct admin_connection {
     struct list_node node;
     struct MHD_Connection *mhd;
     int fd;
-    char key[64]; /* of its address, for limits and logs */
+    struct admin_request *request; /* that MHD has begun and not completed */
+    char key[64];                  /* of its address, for limits and logs */
     bool has_uid;
     uid_t uid;
     struct timer deadline; /* of the request that is being read */
@@ -155,6 +156,8 @@ enum MHD_Result exchange_continue(void *owner, struct MHD_Connection *mhd, const
                                   size_t *len, void **context);
 void exchange_completed(void *owner, struct MHD_Connection *mhd, void **context,
                         enum MHD_RequestTerminationCode code);
+/* MHD is done with it. */
+void exchange_detach(struct admin_request *request);
 /* The reply is there: MHD may go on. */
 void exchange_resume(struct admin_request *request);
 /* Frees a request that neither MHD nor a handler has any more. */

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "broker/admin/filter.h"
+#include "broker/admin/request.h"
 #include "broker/oauth/token.h"
 
 struct broker;
@@ -39,6 +40,10 @@ struct sweep {
 bool sweep_has_room(const struct broker *broker, size_t count);
 /* For `count` accounts at most, which sweep_add then names. NULL: memory is out. */
 struct sweep *sweep_new(struct broker *broker, size_t count);
+/* All accounts that the filter lets through; NULL: all. accounts_verify.c. */
+struct sweep *sweep_filtered(struct broker *broker, const struct filter *filter);
+/* False: there is no room for so many more, and 503 was replied. */
+bool sweep_check_room(struct admin_request *request, size_t count);
 bool sweep_add(struct sweep *sweep, const struct account *account);
 void sweep_begin(struct sweep *sweep);
 /* Asks about no further ones; `finished` comes behind those that are under way. */

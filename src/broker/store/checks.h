@@ -12,7 +12,7 @@ const char *check_scope(const char *text);
 const char *check_https_url(const char *text);
 const char *check_endpoint(const char *text); /* host:port */
 const char *check_address(const char *text);  /* "" or a numeric IP address */
-const char *check_reason(const char *text); /* for people: a line */
+const char *check_reason(const char *text);   /* for people: a line */
 const char *check_tenant(const char *text);
 const char *check_password_hash(const char *text);
 const char *check_app(const char *text);

@@ -394,6 +394,7 @@ static void file_close(struct store *store)
 }
 
 const struct store_ops file_store_ops = {"file",
+                                         true,
                                          file_open,
                                          store_thread_load,
                                          store_thread_save_token,

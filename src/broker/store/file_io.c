@@ -35,9 +35,10 @@ static bool read_all(int fd, char *out, size_t cap, size_t *len)
     return true;
 }
 
+/* Without O_NONBLOCK a pipe of that name would hold us up until somebody writes. */
 char *file_read_id(const char *path, size_t *len, struct file_id *id, struct reason *why)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat status;
     char *text = NULL;
 

@@ -16,8 +16,8 @@ enum kind {
     FLAG,    /* bool */
     FORM,    /* char *, from an object of texts */
     GROUP,   /* an object with the fields of `group` */
-    OBJECT,  /* const json_t *, an object that others read */
     LIMIT,   /* uint32_t, 0..: whatever is too large for it is no limit */
+    OBJECT,  /* const json_t *, an object that others read */
     NUMBER,  /* type-checked, without effect in this version */
     ANYTHING /* state that the original kept in its objects */
 };

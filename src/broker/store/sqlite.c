@@ -518,6 +518,12 @@ static void sqlite_close(struct store *store)
     free_store(sqlite);
 }
 
-const struct store_ops sqlite_store_ops = {
-    "sqlite",           sqlite_open,       store_thread_load,  store_thread_save_token,
-    store_thread_write, store_thread_page, store_thread_rekey, sqlite_close};
+const struct store_ops sqlite_store_ops = {"sqlite",
+                                           false,
+                                           sqlite_open,
+                                           store_thread_load,
+                                           store_thread_save_token,
+                                           store_thread_write,
+                                           store_thread_page,
+                                           store_thread_rekey,
+                                           sqlite_close};

@@ -131,6 +131,7 @@ struct store_options {
 
 struct store_ops {
     const char *scheme; /* of the location: "file" */
+    bool whole;         /* a write takes as long as all records do: better few of them */
     struct store *(*open)(const char *path, const struct store_options *options,
                           struct reason *why);
     void (*load)(struct store *store, struct store_load *load);

@@ -23,6 +23,15 @@ static void on_tell(struct timer *timer)
     ledger_tell_all(container_of(timer, struct account_table, tell));
 }
 
+static void on_wake(struct timer *timer)
+{
+    struct account_table *table = container_of(timer, struct account_table, wake);
+    struct account *account, *next;
+
+    HASH_ITER (hh, table->accounts, account, next)
+        pool_pump(account);
+}
+
 struct account_table *upstream_new(struct worker *worker)
 {
     struct account_table *table = calloc(1, sizeof(*table));
@@ -35,6 +44,7 @@ struct account_table *upstream_new(struct worker *worker)
     list_init(&table->untold);
     timer_init(&table->bury, on_bury);
     timer_init(&table->tell, on_tell);
+    timer_init(&table->wake, on_wake);
     return table;
 }
 
@@ -393,6 +403,7 @@ void upstream_settings_changed(struct worker *worker)
     HASH_ITER (hh, worker->accounts->endpoints, endpoint, next_endpoint)
         tls_peer_clear(&endpoint->tls);
     pool_serve_blocked(worker->accounts); /* the global limit may be another */
+    loop_timer_set(&worker->loop, &worker->accounts->wake, 0); /* so may logins_per_minute */
 }
 
 void upstream_drain(struct worker *worker)
@@ -430,6 +441,7 @@ void upstream_free(struct account_table *table)
     }
     loop_timer_cancel(&table->worker->loop, &table->bury);
     loop_timer_cancel(&table->worker->loop, &table->tell);
+    loop_timer_cancel(&table->worker->loop, &table->wake);
     client_bury(table);
     free(table);
 }

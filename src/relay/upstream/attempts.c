@@ -86,6 +86,7 @@ static void end(struct client *client, enum breaker_result of_account,
 {
     struct account *account = client->account;
     uint64_t now = now_of(account);
+    bool was_closed;
 
     client->trying = false;
     if (client->state >= CLIENT_AUTH)
@@ -96,8 +97,11 @@ static void end(struct client *client, enum breaker_result of_account,
                   log_u("failures", account->breaker.failures),
                   log_u("for_ms", account->breaker.recovery_ms));
     }
+    was_closed = client->endpoint->breaker.state == BREAKER_CLOSED;
     endpoint_dial_ended(client->endpoint, account_hash(slice_of(account->id)),
                         client->endpoint_trial, of_endpoint, why);
+    if (!was_closed && client->endpoint->breaker.state == BREAKER_CLOSED)
+        loop_timer_set(&account->worker->loop, &account->table->wake, 0);
 }
 
 void attempts_succeeded(struct client *client)

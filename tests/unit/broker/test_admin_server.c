@@ -289,6 +289,49 @@ static void requests_outlive_the_server(void **state)
     assert_int_equal(requests(), 0);
 }
 
+static void check_gone(const char *what)
+{
+    receive_all();
+    drop_client();
+    if (requests())
+        fail_msg("%.40s: it is still there", what);
+    connect_client();
+}
+
+static void requests_that_the_library_refuses(void **state)
+{
+    static const char *const texts[] = {"GET /now\r\n\r\n", "GET /now HTTP/9.9\r\n\r\n",
+                                        "GET /now HTTP/1.1\r\n\r\n", "GET /now HTTP/1.1\r\nHo"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        say(texts[i]);
+        check_gone(texts[i]);
+    }
+}
+
+/* Those whose parameters do not fit into its memory it drops without a word. */
+static void requests_that_the_library_drops(void **state)
+{
+    static char memory[8192];
+
+    (void)state;
+    for (size_t count = 100; count < 7000; count += 100) {
+        struct text text;
+
+        text_init(&text, memory, sizeof(memory));
+        text_add_str(&text, "GET /now?");
+        for (size_t i = 0; i < count; i++)
+            text_add_char(&text, '&');
+        text_add_str(&text, " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        /* Together with the end of input, and before it. */
+        assert_int_equal(send(world->client, memory, text.len, MSG_NOSIGNAL), text.len);
+        if (count % 200)
+            turns();
+        check_gone(memory);
+    }
+}
+
 /* tear_down frees what no handler replied to. */
 static void a_handler_that_never_replies(void **state)
 {
@@ -487,6 +530,8 @@ int main(void)
         TEST(a_reply_later),
         TEST(the_client_goes_before_the_reply),
         TEST(requests_outlive_the_server),
+        TEST(requests_that_the_library_refuses),
+        TEST(requests_that_the_library_drops),
         TEST(a_handler_that_never_replies),
         TEST(a_stream_waits_for_its_reader),
         TEST(all_of_a_stream_arrives),

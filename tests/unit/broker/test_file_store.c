@@ -125,6 +125,23 @@ static void test_a_broken_file_is_not_touched(void **state)
     world_close(&world);
 }
 
+/* Somebody who may write to the folder must not stop the store's thread for good. */
+static void test_a_pipe_is_no_file(void **state)
+{
+    struct world world;
+    struct reason why;
+
+    (void)state;
+    open_world(&world);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_null(world_load(&world, &why));
+    assert_non_null(strstr(why.text, "not a file"));
+    check_num("save", world_save(&world, "a", "1", "2", &why), STORE_FAILED);
+    world_close(&world);
+    assert_int_equal(unlink(path), 0);
+}
+
 static void test_a_failed_write_changes_nothing(void **state)
 {
     struct world world;
@@ -490,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_a_save_changes_the_token_only),
         cmocka_unit_test(test_edits_by_hand_are_not_lost),
         cmocka_unit_test(test_a_broken_file_is_not_touched),
+        cmocka_unit_test(test_a_pipe_is_no_file),
         cmocka_unit_test(test_a_failed_write_changes_nothing),
         cmocka_unit_test(test_a_symbolic_link_stays),
         cmocka_unit_test(test_many_saves_share_a_rewrite),
