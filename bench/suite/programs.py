@@ -23,6 +23,8 @@ UNLIMITED = {
     "providers.gmail.max_messages_per_connection": 1000000,
     "providers.gmail.connection_max_age": "1d",
     "upstream.logins_per_minute": 0,
+    "providers.gmail.messages_per_day": 0,
+    "providers.gmail.connections_start": 0,
     "upstream.helo": "bench.example",
     "workers": 1,
 }

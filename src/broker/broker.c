@@ -224,15 +224,16 @@ void broker_accounts_loaded(struct broker *broker)
 {
     struct reason why;
 
+    if (!listeners_open(&broker->listeners, broker->setup->conf, &why)) {
+        broker_fail(broker, "listeners", why.text);
+        return;
+    }
     broker->admin = admin_start(broker, &why);
     if (!broker->admin) {
         broker_fail(broker, "admin API", why.text);
         return;
     }
-    if (!listeners_open(&broker->listeners, broker->setup->conf, &why)) {
-        broker_fail(broker, "listeners", why.text);
-        return;
-    }
+    ledgers_begin(&broker->ledgers);
     broker->process = relay_process_new(&broker->loop, &broker->listeners,
                                         log_output_fd(broker->log), &relay_events, broker);
     if (!broker->process)

@@ -284,11 +284,16 @@ void ledgers_open(struct ledgers *ledgers, const char *folder, uint64_t now)
         (int)sizeof(ledgers->path)) {
         errno = ENAMETOOLONG;
         give_up(ledgers, "open");
+        ledgers->path[0] = '\0';
         return;
     }
     read_in(ledgers, now);
     drop_old(ledgers, now);
-    if (!replace(ledgers, false))
+}
+
+void ledgers_begin(struct ledgers *ledgers)
+{
+    if (ledgers->path[0] && !replace(ledgers, false))
         give_up(ledgers, "open");
 }
 

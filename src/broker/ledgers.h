@@ -26,9 +26,12 @@ struct ledgers {
     uint64_t lost_wall_ms;       /* something may have been sent untold then; 0: never */
 };
 
-/* Reads the file. One that cannot be read is reported and replaced; where none can be
- * written that is reported too. `now`: by the wall clock, as below. */
+/* Reads the file. One that cannot be read is reported. `now`: by the wall clock, as
+ * below. */
 void ledgers_open(struct ledgers *ledgers, const char *folder, uint64_t now);
+/* Begins to write it anew: not before it is clear that no other bearerd serves these
+ * accounts. Where it cannot be written that is reported. */
+void ledgers_begin(struct ledgers *ledgers);
 /* `clean`: the relay has told all. */
 void ledgers_close(struct ledgers *ledgers, bool clean, uint64_t now);
 

@@ -44,7 +44,8 @@ def test_the_cap_is_hard(start, make_provider, tokens):
 
     provider = make_provider(replies={"final": note}, delays={"final": 0.05})
     daemon = start([account(A, provider, tokens, provider="outlook")],
-                   {"providers.outlook.max_connections": 40, "upstream.logins_per_minute": 0})
+                   {"providers.outlook.max_connections": 40, "upstream.logins_per_minute": 0,
+                    "providers.outlook.messages_per_minute": 0})
     assert parallel(daemon, 40) == [250] * 40
     assert 1 < most[0] <= 3 and len(provider.sessions) <= 3
 

@@ -402,7 +402,7 @@ void upstream_settings_changed(struct worker *worker)
      * store that it was verified with. */
     HASH_ITER (hh, worker->accounts->endpoints, endpoint, next_endpoint)
         tls_peer_clear(&endpoint->tls);
-    pool_serve_blocked(worker->accounts); /* the global limit may be another */
+    pool_serve_blocked(worker->accounts);                      /* the global limit may be another */
     loop_timer_set(&worker->loop, &worker->accounts->wake, 0); /* so may logins_per_minute */
 }
 

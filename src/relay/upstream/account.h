@@ -82,7 +82,7 @@ struct account_table {
     struct list untold; /* account.untold_node: the broker does not know yet what they sent */
     struct timer tell;
     struct timer wake; /* a server serves again, or a limit is another: who waits may go on */
-    bool serving; /* inside pool_serve_blocked */
+    bool serving;      /* inside pool_serve_blocked */
     size_t jobs;
     size_t running;
 };

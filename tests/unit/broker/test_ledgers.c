@@ -15,6 +15,12 @@
 static char folder[64], path[128];
 static struct ledgers ledgers;
 
+static void open_in(const char *where, uint64_t now)
+{
+    ledgers_open(&ledgers, where, now);
+    ledgers_begin(&ledgers);
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -22,7 +28,7 @@ static int set_up(void **state)
     snprintf(folder, sizeof(folder), "/tmp/ledgers-XXXXXX");
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/limits.state", folder);
-    ledgers_open(&ledgers, folder, NOW);
+    open_in(folder, NOW);
     return 0;
 }
 
@@ -46,7 +52,7 @@ static void kill_and_start(uint64_t now)
 {
     struct ledgers killed = ledgers;
 
-    ledgers_open(&ledgers, folder, now);
+    open_in(folder, now);
     killed.path[0] = '\0';
     close(killed.fd);
     killed.fd = -1;
@@ -80,7 +86,7 @@ static void test_a_clean_end(void **state)
     ledgers_close(&ledgers, true, NOW + 30);
     assert_int_equal(stat(path, &info), 0);
     check_num("mode", info.st_mode & 07777, 0600);
-    ledgers_open(&ledgers, folder, NOW + 1000);
+    open_in(folder, NOW + 1000);
     check_found("a", NOW + 1000, "m0:3", 990, LEDGERS_NEVER);
     check_found("b c", NOW + 1000, "m0:2", 995, LEDGERS_NEVER);
     check_found("c", NOW + 1000, NULL, 0, 0);
@@ -97,7 +103,7 @@ static void test_killed(void **state)
     check_found("stranger", NOW + 26 * HOUR, NULL, 0, 0);
     /* A clean end behind it: what was lost is in what was told since. */
     ledgers_close(&ledgers, true, NOW + 700);
-    ledgers_open(&ledgers, folder, NOW + 800);
+    open_in(folder, NOW + 800);
     check_found("a", NOW + 800, "m0:2", 799, LEDGERS_NEVER);
 }
 
@@ -109,7 +115,7 @@ static void test_a_relay_that_ends_untold(void **state)
     check_found("a", NOW + 150, "m0:1", 150, 50);
     check_found("b", NOW + 150, "", 0, 50);
     ledgers_close(&ledgers, false, NOW + 200);
-    ledgers_open(&ledgers, folder, NOW + 300);
+    open_in(folder, NOW + 300);
     check_found("b", NOW + 300, "", 0, 0);
 }
 
@@ -126,7 +132,7 @@ static void reopen_as(const char *text)
 {
     ledgers_close(&ledgers, true, NOW);
     write_file(text);
-    ledgers_open(&ledgers, folder, NOW + 1000);
+    open_in(folder, NOW + 1000);
 }
 
 static void test_cut_and_broken_files(void **state)
@@ -157,13 +163,27 @@ static void test_cut_and_broken_files(void **state)
     }
 }
 
+/* It finds that it cannot serve, and ends: the first one's file is as it was. */
+static void test_a_second_one(void **state)
+{
+    struct ledgers second;
+
+    (void)state;
+    assert_true(take("a", "m0:1", NOW));
+    ledgers_open(&second, folder, NOW);
+    ledgers_close(&second, true, NOW);
+    assert_true(take("a", "m0:2", NOW));
+    kill_and_start(NOW);
+    check_found("a", NOW, "m0:2", 0, 0);
+}
+
 static void test_old_ones_are_dropped(void **state)
 {
     (void)state;
     assert_true(take("a", "d0:1", NOW));
     assert_true(take("b", "d0:1", NOW + 20 * HOUR));
     ledgers_close(&ledgers, true, NOW + 20 * HOUR);
-    ledgers_open(&ledgers, folder, NOW + 26 * HOUR);
+    open_in(folder, NOW + 26 * HOUR);
     check_found("a", NOW + 26 * HOUR, NULL, 0, 0);
     check_found("b", NOW + 26 * HOUR, "d0:1", 6 * HOUR, LEDGERS_NEVER);
 }
@@ -200,7 +220,7 @@ static void test_a_folder_that_cannot_be_written(void **state)
 {
     (void)state;
     ledgers_close(&ledgers, true, NOW);
-    ledgers_open(&ledgers, "/proc/no such folder", NOW);
+    open_in("/proc/no such folder", NOW);
     check_num("file", ledgers.fd, -1);
     assert_true(take("a", "m0:1", NOW));
     check_found("a", NOW, "m0:1", 0, LEDGERS_NEVER);
@@ -215,6 +235,7 @@ int main(void)
         CASE(test_killed),
         CASE(test_a_relay_that_ends_untold),
         CASE(test_cut_and_broken_files),
+        CASE(test_a_second_one),
         CASE(test_old_ones_are_dropped),
         CASE(test_the_file_stays_small),
         CASE(test_hostile_texts),
