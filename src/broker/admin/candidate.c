@@ -146,6 +146,9 @@ static void forget_foreign(json_t *object, const struct account_record *record)
     bool same_url = has(object, "oauth_token_url")
                         ? strcmp(text_of(object, "oauth_token_url"), record->token_url) == 0
                         : same_provider;
+    /* Nor is a token that an old secret alone gives. */
+    bool same_endpoint = !text_of(object, "oauth_endpoint")[0] ||
+                         strcmp(text_of(object, "oauth_endpoint"), record->endpoint) == 0;
     bool own_url = has(object, "tenant") || has(object, "service_account") || has_app;
 
     if (!same_provider) {
@@ -156,7 +159,8 @@ static void forget_foreign(json_t *object, const struct account_record *record)
         forget(object, "oauth_endpoint");
     if (!same_provider || own_url)
         forget(object, "oauth_token_url");
-    if (!same_url || has_app || strcmp(text_of(object, "client_id"), record->client_id) != 0)
+    if (!same_url || !same_endpoint || has_app ||
+        strcmp(text_of(object, "client_id"), record->client_id) != 0)
         forget(object, "client_secret");
     if (!same_url || has_app)
         forget(object, "extra");
