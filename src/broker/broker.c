@@ -468,7 +468,9 @@ static int run(struct broker *broker)
 
     if (!build(broker, &why)) {
         log_event(LOG_ERROR, "start_failed", log_s("reason", why.text));
-        return 1;
+        /* Half of it was begun, and nothing of it serves: the system takes it back. */
+        log_stop();
+        _exit(1);
     }
     reload_first_accounts(broker);
     loop_run(&broker->loop);

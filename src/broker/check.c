@@ -51,10 +51,15 @@ static bool load_accounts(struct check *check, const char *path, const struct co
     struct reason why;
     struct store *store = NULL;
 
-    if (loop_init(&check->loop, &why) && mailbox_init(&mailbox, &check->loop, &why))
-        store = store_open(path, &options, &why);
+    if (!loop_init(&check->loop, &why) || !mailbox_init(&mailbox, &check->loop, &why)) {
+        fprintf(stderr, "error: %s\n", why.text);
+        return false;
+    }
+    store = store_open(path, &options, &why);
     if (!store) {
         fprintf(stderr, "error: %s\n", why.text);
+        mailbox_close(&mailbox);
+        loop_close(&check->loop);
         return false;
     }
     check->load.conf = conf;
