@@ -26,7 +26,9 @@ struct letter {
     char *name; /* the share's: it lives as long as the letter is under way */
     /* There: granted ones that have ended or were not used, and how many of them count. */
     uint64_t ended, ended_recipients, counted, counted_recipients;
-    uint64_t asked, asked_recipients, needed_recipients;
+    uint64_t asked, asked_recipients;   /* beside what is at hand */
+    uint64_t needed, needed_recipients; /* with less, nothing can begin */
+    bool asks;
     /* And back. */
     uint64_t granted, granted_recipients, wait_ms;
     enum limit which;
@@ -48,7 +50,7 @@ struct group_share {
     struct letter *letter; /* NULL: under way */
     /* For the next one. */
     uint64_t ended, ended_recipients, counted, counted_recipients;
-    uint64_t asked, asked_recipients, needed_recipients;
+    uint64_t asked, needed_recipients; /* messages, and of one of them */
 };
 
 /* --- the owner --- */
@@ -122,15 +124,15 @@ static void grant(struct group *group, struct letter *letter, uint64_t now)
     uint64_t recipients = limits_room_for_recipients(&group->limits, now);
 
     letter->which = LIMIT_MINUTE;
-    if (room && recipients >= letter->needed_recipients) {
+    if (room >= letter->needed && recipients >= letter->needed_recipients) {
         letter->granted = least(letter->asked, room);
         letter->granted_recipients = least(letter->asked_recipients, recipients);
         limits_grant(&group->limits, letter->granted, letter->granted_recipients);
         ledger_sent(&group->ledger, letter->granted, letter->granted_recipients);
         return;
     }
-    letter->wait_ms =
-        limits_wait_at_least(&group->limits, now, 1, letter->needed_recipients, &letter->which);
+    letter->wait_ms = limits_wait_at_least(&group->limits, now, letter->needed,
+                                           letter->needed_recipients, &letter->which);
     letter->max = group->limits.max[letter->which];
 }
 
@@ -149,7 +151,7 @@ static void deliver_to_owner(struct mail *mail)
                       letter->counted_recipients);
         if (letter->ended)
             ledger_moved(&group->ledger);
-        if (letter->asked)
+        if (letter->asks)
             grant(group, letter, now);
     }
     if (!mailbox_post(&letter->worker->mailbox, mail, deliver_back)) {
@@ -159,6 +161,21 @@ static void deliver_to_owner(struct mail *mail)
 }
 
 /* --- the share --- */
+
+static uint64_t beyond(uint64_t wanted, uint64_t at_hand)
+{
+    return wanted > at_hand ? wanted - at_hand : 0;
+}
+
+static void ask(const struct group_share *share, struct letter *letter)
+{
+    letter->asks = share->asked > 0;
+    letter->asked = beyond(share->asked, share->messages);
+    letter->needed = beyond(letter->asks, share->messages);
+    letter->asked_recipients =
+        beyond(share->asked * share->needed_recipients + ASK_SPARE, share->recipients);
+    letter->needed_recipients = beyond(share->needed_recipients, share->recipients);
+}
 
 static void send_letter(struct group_share *share)
 {
@@ -170,14 +187,12 @@ static void send_letter(struct group_share *share)
     letter->ended_recipients = share->ended_recipients;
     letter->counted = share->counted;
     letter->counted_recipients = share->counted_recipients;
-    letter->asked = share->asked;
-    letter->asked_recipients = share->asked_recipients;
-    letter->needed_recipients = share->needed_recipients;
+    ask(share, letter);
     if (!mailbox_post(&share->owner->mailbox, &letter->mail, deliver_to_owner))
         return; /* all ends */
     share->letter = NULL;
     share->ended = share->ended_recipients = share->counted = share->counted_recipients = 0;
-    share->asked = share->asked_recipients = share->needed_recipients = 0;
+    share->asked = share->needed_recipients = 0;
 }
 
 static void give_back_unused(struct group_share *share)
@@ -252,12 +267,16 @@ static void deliver_back(struct mail *mail)
     share->letter = letter;
     share->messages += letter->granted;
     share->recipients += letter->granted_recipients;
-    share->used_at = now;
-    share->full_until = letter->wait_ms ? now + letter->wait_ms : 0;
-    share->full_limit = letter->which;
-    share->full_max = letter->max;
+    if (letter->granted || letter->granted_recipients)
+        share->used_at = now;
+    if (letter->asks) {
+        share->full_until = letter->wait_ms ? now + letter->wait_ms : 0;
+        share->full_limit = letter->which;
+        share->full_max = letter->max;
+    }
     share->refs++;
-    if (letter->granted || letter->wait_ms) /* else others have it all, and may give some back */
+    if (letter->granted || letter->granted_recipients ||
+        letter->wait_ms) /* else others have it all, and may give some back */
         wake_waiting(share);
     send_letter(share);
     arm(share);
@@ -346,7 +365,6 @@ bool share_claim(struct group_share *share, struct account *account, uint64_t re
         share->asked = messages;
     if (recipients > share->needed_recipients)
         share->needed_recipients = recipients;
-    share->asked_recipients = share->asked * share->needed_recipients + ASK_SPARE;
     send_letter(share);
     arm(share);
     return false;
