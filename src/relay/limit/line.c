@@ -38,7 +38,7 @@ void line_clear(struct line *line)
 static struct line_client *find(const struct line *line, const char *name)
 {
     list_foreach (&line->clients, node) {
-        struct line_client *client = client_of(node);
+        struct line_client *client = container_of(node, struct line_client, node);
 
         if (strcmp(client->name, name) == 0)
             return client;

@@ -104,6 +104,7 @@ void group_free_all(struct account_table *table)
     struct group *group, *next;
 
     HASH_ITER (hh, table->groups, group, next) {
+        assert(table->groups); /* it is in there */
         ledger_tell(&group->ledger);
         HASH_DELETE(hh, table->groups, group);
         limits_clear(&group->limits);
