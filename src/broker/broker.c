@@ -224,13 +224,13 @@ void broker_accounts_loaded(struct broker *broker)
 {
     struct reason why;
 
+    if (!listeners_open(&broker->listeners, broker->setup->conf, &why)) {
+        broker_fail(broker, "listeners", why.text);
+        return;
+    }
     broker->admin = admin_start(broker, &why);
     if (!broker->admin) {
         broker_fail(broker, "admin API", why.text);
-        return;
-    }
-    if (!listeners_open(&broker->listeners, broker->setup->conf, &why)) {
-        broker_fail(broker, "listeners", why.text);
         return;
     }
     ledgers_begin(&broker->ledgers);

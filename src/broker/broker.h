@@ -1,6 +1,6 @@
 /* The broker process: accounts, tokens, DNS, and the relay that it runs.
  *
- *     setup -> accounts -> admin API -> listeners -> relay -> ready ... drain -> end
+ *     setup -> accounts -> listeners -> admin API -> relay -> ready ... drain -> end
  *
  * One loop, one thread; what blocks runs elsewhere (the store's thread, libuv's
  * threads for passwords).

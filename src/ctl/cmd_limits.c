@@ -2,14 +2,9 @@
 #include "ctl/out.h"
 
 static const struct table_column columns[] = {
-    {"EMAIL", false, 16},
-    {"CONNECTIONS", true, 0},
-    {"CONCURRENT", true, 0},
-    {"LOGINS/MIN", true, 0},
-    {"SENT/MIN", true, 0},
-    {"SENT/HOUR", true, 0},
-    {"SENT/DAY", true, 0},
-    {"RCPTS/DAY", true, 0},
+    {"EMAIL", false, 16},    {"CONNECTIONS", true, 0}, {"CONCURRENT", true, 0},
+    {"LOGINS/MIN", true, 0}, {"SENT/MIN", true, 0},    {"SENT/HOUR", true, 0},
+    {"SENT/DAY", true, 0},   {"RCPTS/DAY", true, 0},
 };
 
 /* "3/10", red when there is no more room. */

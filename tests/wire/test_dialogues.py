@@ -19,6 +19,7 @@ each_that_can_be_cut = pytest.mark.parametrize(
 EVERY = 7 if SANITIZED else 1
 
 CONF = {
+    "providers.gmail.messages_per_day": 0,  # one account sends them all
     "limits.max_message_size": 200000,
     "limits.max_recipients": 10,
     "limits.max_errors": 10,

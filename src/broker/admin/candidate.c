@@ -138,6 +138,7 @@ static void forget_foreign(json_t *object, const struct account_record *record)
     bool same_url = has(object, "oauth_token_url")
                         ? strcmp(text_of(object, "oauth_token_url"), record->token_url) == 0
                         : same_provider;
+    bool own_url = has(object, "tenant") || has(object, "service_account");
 
     /* How it gets tokens is what the request says, as a whole. */
     for (size_t i = 0; i < sizeof(grant_keys) / sizeof(*grant_keys); i++)
@@ -151,10 +152,9 @@ static void forget_foreign(json_t *object, const struct account_record *record)
         forget(object, "tenant");
         forget(object, "oauth_endpoint");
     }
-    if (!same_provider || has(object, "tenant") || has(object, "service_account"))
+    if (!same_provider || own_url)
         forget(object, "oauth_token_url");
-    if (!same_url || record->app[0] ||
-        strcmp(text_of(object, "client_id"), record->client_id) != 0)
+    if (!same_url || record->app[0] || strcmp(text_of(object, "client_id"), record->client_id) != 0)
         forget(object, "client_secret");
     if (!same_url)
         forget(object, "extra");

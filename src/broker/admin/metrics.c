@@ -57,11 +57,18 @@ static void cpu_seconds(FILE *out, const char *name, const struct broker *broker
 static void resident_memory(FILE *out, const char *name, const struct broker *broker)
 {
     FILE *statm = fopen("/proc/self/statm", "re");
-    unsigned long long pages[2] = {0, 0};
+    char line[256] = "";
+    struct slice second;
+    uint64_t pages;
 
     (void)broker;
-    if (statm && fscanf(statm, "%llu %llu", &pages[0], &pages[1]) == 2)
-        write_number(out, name, pages[1] * (uint64_t)sysconf(_SC_PAGESIZE));
+    if (statm && fgets(line, sizeof(line), statm)) {
+        second = slice_of(line + strcspn(line, " "));
+        second = slice_trim(second);
+        second.len = strcspn(second.ptr, " \n");
+        if (slice_to_u64(second, &pages))
+            write_number(out, name, pages * (uint64_t)sysconf(_SC_PAGESIZE));
+    }
     if (statm)
         fclose(statm);
 }
