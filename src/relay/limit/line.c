@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
+
 struct line_client {
     struct list_node node;
     struct list items; /* line_item.node */
