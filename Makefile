@@ -29,6 +29,7 @@ help:
 	@echo 'make lint      formatter, static analysis and the project'"'"'s own rules'
 	@echo 'make format    let the formatter rewrite the sources'
 	@echo 'make deps      install what is missing (apt-get), nothing else'
+	@echo 'make deps-oidc an authorization server for some of the tests (npm, node 20 or later)'
 	@echo 'make install   DESTDIR=$(DESTDIR) PREFIX=$(PREFIX)'
 	@echo 'Arguments for the black-box tests: make test PYTEST_ARGS="-k smuggling -x"'
 
@@ -37,13 +38,16 @@ help:
 deps:
 	@tools/install-deps build test lint
 
-.PHONY: deps-build deps-test deps-lint
+.PHONY: deps-build deps-test deps-lint deps-oidc
 deps-build:
 	@tools/install-deps build
 deps-test:
 	@tools/install-deps build test
 deps-lint:
 	@tools/install-deps build lint
+# A real authorization server; without it, the tests that want one are skipped.
+deps-oidc:
+	cd tests/oidc && npm ci --ignore-scripts --no-audit --no-fund
 
 build/build.ninja:
 	@tools/install-deps --check build

@@ -138,6 +138,30 @@ static void fill_defaults(struct conf_provider *provider)
         option_set(&provider_rows[i], provider, slice_of(provider_rows[i].fallback), NULL);
 }
 
+/* Those that a provider documents; it has no others of its own. */
+static void fill_limits(struct conf_provider *provider, const struct conf_limits *from)
+{
+    const struct {
+        const char *option;
+        uint32_t value;
+        uint32_t *limit;
+    } limits[] = {
+        {"messages_per_minute", from->messages_per_minute, &provider->limits.messages_per_minute},
+        {"messages_per_day", from->messages_per_day, &provider->limits.messages_per_day},
+        {"recipients_per_day", from->recipients_per_day, &provider->limits.recipients_per_day},
+        {"recipients_per_message", from->recipients_per_message,
+         &provider->limits.recipients_per_message},
+    };
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        if (!limits[i].value)
+            continue;
+        *limits[i].limit = limits[i].value;
+        provider->origins[scope_option(&scope_provider, limits[i].option) - provider_rows] =
+            (struct conf_origin){CONF_DEFAULT, 0};
+    }
+}
+
 /* What the built-in row has, over whatever the provider had. */
 static void fill_builtin(struct conf_provider *provider, const struct builtin *from)
 {
@@ -161,10 +185,7 @@ static void fill_builtin(struct conf_provider *provider, const struct builtin *f
         option_set(row, provider, slice_of(values[i].value ? values[i].value : ""), NULL);
         provider->origins[row - provider_rows] = (struct conf_origin){CONF_DEFAULT, 0};
     }
-    provider->limits.messages_per_minute = from->limits.messages_per_minute;
-    provider->limits.messages_per_day = from->limits.messages_per_day;
-    provider->limits.recipients_per_day = from->limits.recipients_per_day;
-    provider->limits.recipients_per_message = from->limits.recipients_per_message;
+    fill_limits(provider, &from->limits);
     provider_clamp(provider);
 }
 

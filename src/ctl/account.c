@@ -96,9 +96,19 @@ static void print_pool(const json_t *pool)
 
 static bool is_shown_elsewhere(const char *key)
 {
-    static const char *const keys[] = {
-        "email", "state", "state_text",   "state_since",       "state_until",       "state_detail",
-        "token", "pool",  "has_password", "has_client_secret", "has_refresh_token", NULL};
+    static const char *const keys[] = {"email",
+                                       "state",
+                                       "state_text",
+                                       "state_since",
+                                       "state_until",
+                                       "state_detail",
+                                       "token",
+                                       "pool",
+                                       "has_password",
+                                       "has_client_secret",
+                                       "has_private_key",
+                                       "has_refresh_token",
+                                       NULL};
 
     for (size_t i = 0; keys[i]; i++) {
         if (strcmp(keys[i], key) == 0)
@@ -127,8 +137,9 @@ static void print_settings(json_t *account)
             wipe_free(text);
         }
     }
-    out_fieldf("secrets", "%s%s%s",
+    out_fieldf("secrets", "%s%s%s%s",
                get_bool(account, "has_refresh_token") ? "refresh token" : "no refresh token",
+               get_bool(account, "has_private_key") ? ", private key" : "",
                get_bool(account, "has_client_secret") ? ", client secret" : "",
                get_bool(account, "has_password") ? ", client password" : "");
 }

@@ -231,6 +231,24 @@ def test_secrets_stay_where_they_are(gmail):
         relays(daemon, gmail, user)
 
 
+def test_a_secret_alone_is_a_grant(m365):
+    """Whoever overwrites an account brings its secret, or gets no token of it elsewhere."""
+    app = m365.client("confidential")
+    user = m365.accounts()[0]["email"]
+    known = microsoft(m365, user, client_id=app["client_id"])
+    record = dict(known, client_secret=app["client_secret"])
+    with Bearerd(ca=m365.ca, accounts=[record], conf=places(m365, "outlook")) as daemon:
+        api = Api(daemon.admin_port)
+        for more in ({}, {"grant": "client_credentials", "refresh_token": "x"}):
+            status, answer = api.call("POST", "/admin/accounts", dict(
+                known, overwrite=True, verify=False, oauth_endpoint="evil.example:587", **more))
+            assert status == 400 and "missing" in answer["error"], answer
+        assert daemon.stored_accounts() == [record]
+        status, answer = api.call("POST", "/admin/accounts", dict(known, overwrite=True))
+        assert status == 200, answer
+        relays_soon(daemon, m365, user)
+
+
 # --- refusals ---------------------------------------------------------------------
 
 MICROSOFT_ROWS = {  # what the endpoint says: state of the account, cause

@@ -126,38 +126,45 @@ static bool is_same_provider(const json_t *object, const struct account_record *
     return slice_equal_nocase(slice_of(text_of(object, "provider")), slice_of(record->provider));
 }
 
-static const char *const grant_keys[] = {
-    "grant", "app", "refresh_token", "private_key", "certificate", "assertion", "service_account"};
+/* How an account gets its tokens is what the request says, as a whole. */
+static void forget_grant(json_t *object)
+{
+    static const char *const keys[] = {"grant",       "app",       "refresh_token",  "private_key",
+                                       "certificate", "assertion", "service_account"};
+
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+        forget(object, keys[i]);
+}
 
 /* Those keys whose meaning hangs on others: of another provider or application
  * nothing is kept. Everything else the store keeps by itself. */
 static void forget_foreign(json_t *object, const struct account_record *record)
 {
     bool same_provider = is_same_provider(object, record);
+    bool has_app = text_of(object, "app")[0] || record->app[0];
     /* Nor is a secret of the old ones sent to a place that the request names. */
     bool same_url = has(object, "oauth_token_url")
                         ? strcmp(text_of(object, "oauth_token_url"), record->token_url) == 0
                         : same_provider;
-    bool own_url = has(object, "tenant") || has(object, "service_account");
+    /* Nor is a token that an old secret alone gives. */
+    bool same_endpoint = !text_of(object, "oauth_endpoint")[0] ||
+                         strcmp(text_of(object, "oauth_endpoint"), record->endpoint) == 0;
+    bool own_url = has(object, "tenant") || has(object, "service_account") || has_app;
 
-    /* How it gets tokens is what the request says, as a whole. */
-    for (size_t i = 0; i < sizeof(grant_keys) / sizeof(*grant_keys); i++)
-        forget(object, grant_keys[i]);
-    if (text_of(object, "app")[0] || record->app[0]) {
-        forget(object, "oauth_endpoint");
-        forget(object, "oauth_token_url");
-    }
     if (!same_provider) {
         forget(object, "scope");
         forget(object, "tenant");
-        forget(object, "oauth_endpoint");
     }
+    if (!same_provider || has_app)
+        forget(object, "oauth_endpoint");
     if (!same_provider || own_url)
         forget(object, "oauth_token_url");
-    if (!same_url || record->app[0] || strcmp(text_of(object, "client_id"), record->client_id) != 0)
+    if (!same_url || !same_endpoint || has_app ||
+        strcmp(text_of(object, "client_id"), record->client_id) != 0)
         forget(object, "client_secret");
-    if (!same_url)
+    if (!same_url || has_app)
         forget(object, "extra");
+    forget_grant(object);
 }
 
 /* What the store will keep, as the account has it now. */
@@ -170,7 +177,9 @@ static json_t *kept_of(const json_t *object, const struct account_record *record
     if (is_same_provider(object, record)) {
         keep_text(kept, "oauth_endpoint", record->endpoint);
         keep_text(kept, "oauth_token_url", record->token_url);
-        if (strcmp(record->scope, provider->scope) != 0)
+        keep_text(kept, "tenant", record->tenant);
+        if (strcmp(record->scope, provider->scope) != 0 &&
+            strcmp(record->scope, provider->app_scope) != 0)
             keep_text(kept, "scope", record->scope);
     }
     keep_text(kept, "client_secret", record->client_secret);
@@ -224,6 +233,7 @@ static void forget_unseen(json_t *object)
 {
     forget(object, "client_secret");
     forget(object, "extra");
+    forget_grant(object);
 }
 
 static struct account *existing(const struct broker *broker, const json_t *object)

@@ -180,7 +180,7 @@ static void say(const char *text)
 /* What is there now; the end of `got`, when it is more. */
 static size_t receive(size_t max)
 {
-    static char octets[65536];
+    static char octets[32768];
     ssize_t len =
         recv(world->client, octets, max < sizeof(octets) ? max : sizeof(octets), MSG_DONTWAIT);
 

@@ -626,7 +626,7 @@ static void die(void)
     deaf = false;
     if (!gently)
         lost_at = now;
-    now += fake_random(3000); /* the new one's clock begins there */
+    now += fake_random(3000); /* no worker has a clock now */
     begin_process();
 }
 
