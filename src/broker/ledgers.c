@@ -14,8 +14,11 @@
 #define CLEAN "clean"
 /* The longest window is a day, and no text tells of more. */
 #define KEEP_MS (25 * 3600 * 1000ull)
+/* The line of a group has a name that no account has: it ends with a tab. */
+#define KEY_MAX (IPC_ID_MAX + 1)
+#define GROUPS_MAX 100000 /* that a hostile relay may make up */
 #define SLACK (64u << 10) /* stale octets that are not worth a new file */
-#define LINE_MAX_OCTETS (IPC_LEDGER_MAX + IPC_ID_MAX + 32)
+#define LINE_MAX_OCTETS (IPC_LEDGER_MAX + KEY_MAX + 32)
 #define FILE_MAX_OCTETS (1u << 30)
 
 struct ledger {
@@ -105,7 +108,7 @@ static void drop_old(struct ledgers *ledgers, uint64_t now)
 static bool is_plain(struct slice text, char lowest)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] < lowest || text.ptr[i] == 127)
+        if ((unsigned char)text.ptr[i] < (unsigned char)lowest || text.ptr[i] == 127)
             return false;
     }
     return true;
@@ -126,11 +129,15 @@ static bool cut(struct slice *line, struct slice *word)
 /* "WALL_MS STATE ID" */
 static bool read_line(struct ledgers *ledgers, struct slice line)
 {
-    struct slice number, state;
+    struct slice number, state, name;
     uint64_t wall_ms;
 
     if (!cut(&line, &number) || !slice_to_u64(number, &wall_ms) || !cut(&line, &state) ||
-        state.len > IPC_LEDGER_MAX || !line.len || line.len > IPC_ID_MAX || !is_plain(line, ' '))
+        state.len > IPC_LEDGER_MAX || !line.len)
+        return false;
+    name = line;
+    name.len -= name.ptr[name.len - 1] == '\t';
+    if (!name.len || name.len > IPC_ID_MAX || !is_plain(name, ' '))
         return false;
     return put(ledgers, line, wall_ms, state) != NULL;
 }
@@ -311,15 +318,29 @@ void ledgers_close(struct ledgers *ledgers, bool clean, uint64_t now)
         drop(ledgers, ledger);
 }
 
+static struct slice key_of(bool group, struct slice id, char memory[KEY_MAX])
+{
+    if (!group)
+        return id;
+    memcpy(memory, id.ptr, id.len);
+    memory[id.len] = '\t';
+    return (struct slice){memory, id.len + 1};
+}
+
 bool ledgers_take(struct ledgers *ledgers, const struct ipc_ledger *told, uint64_t now)
 {
-    struct ledger *ledger;
+    char memory[KEY_MAX];
+    struct slice key = key_of(told->group, told->id, memory);
+    struct ledger *ledger = find(ledgers, key);
 
     if (!is_plain(told->state, '!'))
         return false;
+    if (!ledger && told->group && ledgers->groups >= GROUPS_MAX)
+        return false;
     if (!is_plain(told->id, ' ')) /* it could not be read back */
         return true;
-    ledger = put(ledgers, told->id, now, told->state);
+    ledgers->groups += !ledger && told->group;
+    ledger = put(ledgers, key, now, told->state);
     if (!ledger)
         return true;
     append(ledgers, ledger);
@@ -336,13 +357,14 @@ void ledgers_lost(struct ledgers *ledgers, uint64_t now)
     ledgers->lost_wall_ms = now;
 }
 
-bool ledgers_find(const struct ledgers *ledgers, struct slice id, uint64_t now,
+bool ledgers_find(const struct ledgers *ledgers, bool group, struct slice id, uint64_t now,
                   struct ipc_ledger_put *out)
 {
-    const struct ledger *ledger = find(ledgers, id);
+    char memory[KEY_MAX];
+    const struct ledger *ledger = find(ledgers, key_of(group, id, memory));
     uint64_t lost = ledgers->lost_wall_ms;
 
-    *out = (struct ipc_ledger_put){.id = id, .lost_ms = LEDGERS_NEVER};
+    *out = (struct ipc_ledger_put){.group = group, .id = id, .lost_ms = LEDGERS_NEVER};
     if (lost && lost + KEEP_MS > now)
         out->lost_ms = now > lost ? now - lost : 0;
     if (ledger) {

@@ -23,6 +23,7 @@ struct ledgers {
     int fd;          /* -1: likewise */
     struct ledger *ledgers;
     size_t file_size, live_size; /* octets, of which so many are of lines that count */
+    size_t groups;               /* that came since the start */
     uint64_t lost_wall_ms;       /* something may have been sent untold then; 0: never */
 };
 
@@ -40,5 +41,5 @@ bool ledgers_take(struct ledgers *ledgers, const struct ipc_ledger *told, uint64
 /* A relay has ended without having told all. */
 void ledgers_lost(struct ledgers *ledgers, uint64_t now);
 /* What a relay that meets the account now is told. False: nothing. */
-bool ledgers_find(const struct ledgers *ledgers, struct slice id, uint64_t now,
+bool ledgers_find(const struct ledgers *ledgers, bool group, struct slice id, uint64_t now,
                   struct ipc_ledger_put *out);

@@ -104,7 +104,8 @@ static void take_observed(struct broker *broker, const struct ipc_observed *obse
 
 static void take_ledger(struct broker *broker, const struct ipc_ledger *ledger)
 {
-    if (find(broker, ledger->id) && !ledgers_take(&broker->ledgers, ledger, clock_wall_ms()))
+    if ((ledger->group || find(broker, ledger->id)) &&
+        !ledgers_take(&broker->ledgers, ledger, clock_wall_ms()))
         broker_protocol_error(broker, "ledger");
 }
 

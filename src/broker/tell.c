@@ -20,9 +20,28 @@ static void describe_limits(const struct conf_limits *limits, struct ipc_account
         out->messages_per_day = limits->messages_per_day;
         out->recipients_per_day = limits->recipients_per_day;
     }
+    if (limits->rates_on) {
+        out->group_messages_per_minute = limits->group_messages_per_minute;
+        out->group_messages_per_hour = limits->group_messages_per_hour;
+        out->group_messages_per_day = limits->group_messages_per_day;
+        out->group_recipients_per_day = limits->group_recipients_per_day;
+    }
     out->breaker_failures = limits->breaker_on ? limits->breaker_failures : 0;
     out->breaker_trials = limits->breaker_trials;
     out->breaker_recovery_ms = limits->breaker_recovery_ms;
+}
+
+/* A tenant is usually a domain. */
+static struct slice group_of(const struct account_record *record, const struct ipc_account *limits)
+{
+    const char *at = strrchr(record->login, '@');
+
+    if (!limits->group_messages_per_minute && !limits->group_messages_per_hour &&
+        !limits->group_messages_per_day && !limits->group_recipients_per_day)
+        return SLICE("");
+    if (record->limit_group[0])
+        return slice_of(record->limit_group);
+    return slice_of(at ? at + 1 : record->login);
 }
 
 static struct ipc_account describe(const struct account *account)
@@ -50,17 +69,18 @@ static struct ipc_account describe(const struct account *account)
     };
 
     describe_limits(&record->limits, &out);
+    out.group = group_of(record, &out);
     return out;
 }
 
 /* Before it can send anything: the token follows. */
-static void tell_ledger(const struct account *account)
+static void tell_ledger(const struct account *account, bool group, struct slice id)
 {
     struct ipc_message message = {.type = IPC_LEDGER_PUT};
     struct ledgers *ledgers = account->registry->ledgers;
 
-    if (ledgers && ledgers_find(ledgers, slice_of(account->record->id), clock_wall_ms(),
-                                &message.u.ledger_put))
+    if (ledgers && id.len &&
+        ledgers_find(ledgers, group, id, clock_wall_ms(), &message.u.ledger_put))
         relay_link_send(account->registry->link, &message);
 }
 
@@ -70,7 +90,8 @@ void tell_introduce(struct account *account)
         return;
     account->in_relay = true;
     tell_put(account);
-    tell_ledger(account);
+    tell_ledger(account, false, slice_of(account->record->id));
+    tell_ledger(account, true, describe(account).group);
     tell_state(account);
     tell_token(account);
 }

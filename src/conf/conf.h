@@ -57,6 +57,9 @@ struct conf_listener {
 struct conf_limits {
     uint32_t messages_per_minute, messages_per_hour, messages_per_day;
     uint32_t recipients_per_day, recipients_per_message;
+    /* Of all accounts of a group together. */
+    uint32_t group_messages_per_minute, group_messages_per_hour, group_messages_per_day;
+    uint32_t group_recipients_per_day;
     uint32_t connections_start; /* 0: as many as there may be */
     uint32_t breaker_failures, breaker_trials;
     uint64_t breaker_recovery_ms;

@@ -292,7 +292,8 @@ const struct option_row provider_rows[] = {
      "max_connections at once.",
      "2", U32(conf_provider, limits.connections_start, 0, 100000)},
     {"rate_limits",
-     "Whether the four limits below hold. A message that would be over one of them waits up to "
+     "Whether the limits below hold, but for recipients_per_message. A message that would be over "
+     "one of them waits up to "
      "upstream.queue_wait, and is deferred with the limit's name and the time otherwise.",
      "true", BOOL(conf_provider, limits.rates_on)},
     {"messages_per_minute", "Messages of an account in any 60 seconds; 0: no limit.", "0",
@@ -307,6 +308,17 @@ const struct option_row provider_rows[] = {
      "Recipients of one message, if that is less than limits.max_recipients; 0: no limit of its "
      "own.",
      "0", U32(conf_provider, limits.recipients_per_message, 0, 100000)},
+    {"group.messages_per_minute",
+     "Messages of all accounts of a group together in any 60 seconds; 0: no limit. Accounts with "
+     "the "
+     "same limit_group are a group, and those without one whose addresses have the same domain.",
+     "0", U32(conf_provider, limits.group_messages_per_minute, 0, 10000000)},
+    {"group.messages_per_hour", "The same for any hour.", "0",
+     U32(conf_provider, limits.group_messages_per_hour, 0, 1000000000)},
+    {"group.messages_per_day", "The same for any 24 hours, restarts included.", "0",
+     U32(conf_provider, limits.group_messages_per_day, 0, 1000000000)},
+    {"group.recipients_per_day", "Recipients of a group's messages in any 24 hours; 0: no limit.",
+     "0", U32(conf_provider, limits.group_recipients_per_day, 0, 1000000000)},
     {"breaker.enabled",
      "An account whose connections fail again and again is left alone for a while, and so is a "
      "server that several accounts cannot connect to.",

@@ -80,6 +80,10 @@ bool conf_limits_same(const struct conf_limits *a, const struct conf_limits *b)
            a->messages_per_day == b->messages_per_day &&
            a->recipients_per_day == b->recipients_per_day &&
            a->recipients_per_message == b->recipients_per_message &&
+           a->group_messages_per_minute == b->group_messages_per_minute &&
+           a->group_messages_per_hour == b->group_messages_per_hour &&
+           a->group_messages_per_day == b->group_messages_per_day &&
+           a->group_recipients_per_day == b->group_recipients_per_day &&
            a->connections_start == b->connections_start &&
            a->breaker_failures == b->breaker_failures && a->breaker_trials == b->breaker_trials &&
            a->breaker_recovery_ms == b->breaker_recovery_ms && a->rates_on == b->rates_on &&

@@ -86,6 +86,11 @@ static const struct field account_fields[] = {
     U32(ipc_account, messages_per_day, UINT32_MAX),
     U32(ipc_account, recipients_per_day, UINT32_MAX),
     U32(ipc_account, recipients_per_message, UINT32_MAX),
+    TEXT(ipc_account, group, IPC_ID_MAX),
+    U32(ipc_account, group_messages_per_minute, UINT32_MAX),
+    U32(ipc_account, group_messages_per_hour, UINT32_MAX),
+    U32(ipc_account, group_messages_per_day, UINT32_MAX),
+    U32(ipc_account, group_recipients_per_day, UINT32_MAX),
     U32(ipc_account, connections_start, UINT32_MAX),
     U32(ipc_account, breaker_failures, UINT32_MAX),
     U32(ipc_account, breaker_trials, UINT32_MAX),
@@ -207,10 +212,12 @@ static const struct field log_level_fields[] = {
 };
 
 static const struct field ledger_fields[] = {
+    U8(ipc_ledger, group, 1),
     TEXT(ipc_ledger, id, IPC_ID_MAX),
     TEXT(ipc_ledger, state, IPC_LEDGER_MAX),
 };
 static const struct field ledger_put_fields[] = {
+    U8(ipc_ledger_put, group, 1),
     TEXT(ipc_ledger_put, id, IPC_ID_MAX),
     TEXT(ipc_ledger_put, state, IPC_LEDGER_MAX),
     U64(ipc_ledger_put, elapsed_ms),

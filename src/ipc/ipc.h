@@ -97,6 +97,9 @@ struct ipc_account {
     /* What it may send; 0: no limit. */
     uint32_t messages_per_minute, messages_per_hour, messages_per_day;
     uint32_t recipients_per_day, recipients_per_message;
+    struct slice group; /* "": it is in none that has limits */
+    uint32_t group_messages_per_minute, group_messages_per_hour, group_messages_per_day;
+    uint32_t group_recipients_per_day;
     uint32_t connections_start; /* 0: max_connections */
     uint32_t breaker_failures;  /* 0: it is never left alone */
     uint32_t breaker_trials;
@@ -220,10 +223,13 @@ struct ipc_probe_done {
 };
 
 struct ipc_ledger {
-    struct slice id, state;
+    uint8_t group;   /* 1: `id` is a group's name */
+    struct slice id; /* of an account */
+    struct slice state;
 };
 
 struct ipc_ledger_put {
+    uint8_t group;
     struct slice id, state; /* as the relay told it */
     uint64_t elapsed_ms;    /* since then */
     uint64_t lost_ms;       /* since something may have been sent untold; UINT64_MAX: never */

@@ -167,6 +167,11 @@ static void take_put(struct worker *worker, const struct ipc_message *message)
     upstream_put(worker, &message->u.account);
 }
 
+static void take_group(struct worker *worker, const struct ipc_message *message)
+{
+    upstream_group(worker, &message->u.account);
+}
+
 static void take_remove(struct worker *worker, const struct ipc_message *message)
 {
     upstream_remove(worker, message->u.account_remove.id);
@@ -360,6 +365,8 @@ static void take_account(struct relay *relay, const struct ipc_message *message)
     switch (message->type) {
     case IPC_ACCOUNT_PUT:
         /* The owner first: a login that is found always has its owner's side. */
+        if (message->u.account.group.len)
+            link_forward(owner_of(relay, message->u.account.group), message, take_group);
         link_forward(owner_of(relay, message->u.account.id), message, take_put);
         if (directory_put(relay->directory, &message->u.account))
             end_sessions(relay);
@@ -491,6 +498,8 @@ static void all_drained(struct link *link)
         worker_post_end(relay->workers[i]);
     for (unsigned i = 0; i < relay->worker_count; i++)
         worker_join(relay->workers[i]);
+    for (unsigned i = 0; i < relay->worker_count; i++)
+        worker_free(relay->workers[i]);
     log_event(LOG_INFO, "relay_drained", log_u("workers", relay->worker_count));
     log_counters(relay);
     relay->worker_count = 0;

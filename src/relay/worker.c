@@ -168,5 +168,9 @@ bool worker_start(struct worker *worker, struct reason *why)
 void worker_join(struct worker *worker)
 {
     pthread_join(worker->thread, NULL);
+}
+
+void worker_free(struct worker *worker)
+{
     free(worker);
 }

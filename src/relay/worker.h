@@ -50,7 +50,8 @@ struct worker *worker_new(struct relay *relay, unsigned index, struct settings *
 bool worker_add_listener(struct worker *worker, int fd, enum conf_tls tls, const char *address,
                          struct reason *why);
 bool worker_start(struct worker *worker, struct reason *why); /* creates the thread */
-void worker_join(struct worker *worker);                      /* waits for its end, frees it */
+void worker_join(struct worker *worker);                      /* waits for its end */
+void worker_free(struct worker *worker); /* not while another one runs: it may post to it */
 
 /* From the main thread. Settings: a reference is handed over. */
 void worker_post_settings(struct worker *worker, struct settings *settings);

@@ -154,6 +154,19 @@ def kill_relay_now(daemon):
     wait_for_relay(daemon, other_than=relay)
 
 
+def test_a_tenant_shares_a_limit(m365, start):
+    """Accounts of one domain, on two workers."""
+    daemon = start({"providers.outlook.group.messages_per_hour": 25})
+    replies = send_many(daemon, 20) + send_many(daemon, 20, user=OTHER)
+    assert codes(replies).count(250) == 25
+    assert m365.state()["totals"]["accepted"] == 25
+    refused = next(reply.text for reply in replies if reply.code == 451)
+    assert "messages_per_hour of 25 of its group example.test is reached" in refused
+    daemon.stop()
+    daemon.start()
+    assert daemon.send(OTHER, ["a@example.net"]).code == 451
+
+
 def test_a_day_survives(m365, start):
     daemon = start(change={"rate_limiting": {"messages_per_day": 5, "recipients_per_day": 8}})
     replies = [daemon.send(USER, ["a@example.net", "b@example.net"]) for _ in range(3)]

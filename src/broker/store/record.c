@@ -37,6 +37,7 @@ static const struct {
     {AT(extra), CREDENTIAL | IDENTITY},
     {AT(password_hash), IDENTITY},
     {AT(disabled_reason), SHARED},
+    {AT(limit_group), SHARED},
 };
 
 #define TEXTS (sizeof(texts) / sizeof(texts[0]))

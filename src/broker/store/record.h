@@ -44,6 +44,7 @@ struct account_record {
     const char *extra; /* further form fields, encoded: "a=b&c=d" */
     const char *password_hash;
     const char *disabled_reason; /* for clients and people */
+    const char *limit_group;     /* "" those of its domain */
     size_t block;                /* octets of this record and the texts behind it */
     uint32_t port;
     uint32_t tls;       /* enum conf_upstream_tls */

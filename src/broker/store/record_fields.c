@@ -118,6 +118,7 @@ static const struct field fields[] = {
     {"extra", FORM, AT(extra), SECRET},
     {"disabled", FLAG, AT(disabled)},
     {"disabled_reason", TEXT, AT(disabled_reason), 0, check_reason},
+    {"limit_group", TEXT, AT(limit_group), 0, check_id},
     {"max_concurrent_messages", COUNT, AT(max_concurrent), .min = 1, .max = 10000},
     {"max_messages_per_hour", LIMIT, AT(limits.messages_per_hour)},
     {"connection_settings", GROUP, .group = pool_fields},

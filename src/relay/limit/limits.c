@@ -40,14 +40,16 @@ void limits_clear(struct limits *limits)
     }
 }
 
-static uint64_t flying(const struct limits *limits, enum limit which)
+static uint64_t flying_of(const struct limits *limits, enum limit which)
 {
     return which == LIMIT_RECIPIENTS ? limits->flying_recipients : limits->flying;
 }
 
-static uint64_t wait_for(struct limits *limits, uint64_t now, enum limit which, uint64_t events)
+/* `flying` of those before them. */
+static uint64_t wait_for(struct limits *limits, uint64_t now, enum limit which, uint64_t flying,
+                         uint64_t events)
 {
-    uint64_t taken = flying(limits, which) + events, max = limits->max[which], rounds;
+    uint64_t taken = flying + events, max = limits->max[which], rounds;
     struct window *window = limits->windows[which];
 
     if (!window || !events)
@@ -57,14 +59,15 @@ static uint64_t wait_for(struct limits *limits, uint64_t now, enum limit which, 
     return window_wait(window, now, max - (taken - rounds * max)) + rounds * window_span(window);
 }
 
-uint64_t limits_wait(struct limits *limits, uint64_t now, uint64_t messages, uint64_t recipients,
-                     enum limit *which)
+static uint64_t longest_wait(struct limits *limits, uint64_t now, bool with_flying,
+                             uint64_t messages, uint64_t recipients, enum limit *which)
 {
     uint64_t longest = 0;
 
     for (size_t i = 0; i < LIMITS; i++) {
         uint64_t wait =
-            wait_for(limits, now, (enum limit)i, i == LIMIT_RECIPIENTS ? recipients : messages);
+            wait_for(limits, now, (enum limit)i, with_flying ? flying_of(limits, (enum limit)i) : 0,
+                     i == LIMIT_RECIPIENTS ? recipients : messages);
 
         if (wait <= longest)
             continue;
@@ -74,11 +77,32 @@ uint64_t limits_wait(struct limits *limits, uint64_t now, uint64_t messages, uin
     return longest;
 }
 
+uint64_t limits_wait(struct limits *limits, uint64_t now, uint64_t messages, uint64_t recipients,
+                     enum limit *which)
+{
+    return longest_wait(limits, now, true, messages, recipients, which);
+}
+
+uint64_t limits_wait_at_least(struct limits *limits, uint64_t now, uint64_t messages,
+                              uint64_t recipients, enum limit *which)
+{
+    return longest_wait(limits, now, false, messages, recipients, which);
+}
+
 uint64_t limits_used(struct limits *limits, uint64_t now, enum limit which)
 {
     if (!limits->windows[which])
         return 0;
-    return flying(limits, which) + window_count(limits->windows[which], now);
+    return flying_of(limits, which) + window_count(limits->windows[which], now);
+}
+
+static uint64_t room_of(struct limits *limits, uint64_t now, enum limit which)
+{
+    uint64_t used = limits_used(limits, now, which);
+
+    if (!limits->windows[which])
+        return UINT64_MAX;
+    return limits->max[which] > used ? limits->max[which] - used : 0;
 }
 
 uint64_t limits_room(struct limits *limits, uint64_t now)
@@ -86,13 +110,16 @@ uint64_t limits_room(struct limits *limits, uint64_t now)
     uint64_t least = UINT64_MAX;
 
     for (size_t i = 0; i < LIMITS; i++) {
-        uint64_t used = limits_used(limits, now, (enum limit)i);
-        uint64_t room = limits->max[i] > used ? limits->max[i] - used : 0;
+        uint64_t room = room_of(limits, now, (enum limit)i);
 
-        if (limits->windows[i] && room < least)
-            least = room;
+        least = room < least ? room : least;
     }
     return least;
+}
+
+uint64_t limits_room_for_recipients(struct limits *limits, uint64_t now)
+{
+    return room_of(limits, now, LIMIT_RECIPIENTS);
 }
 
 void limits_begin(struct limits *limits, uint64_t recipients)
@@ -109,11 +136,25 @@ void limits_more(struct limits *limits, uint64_t recipients)
 void limits_end(struct limits *limits, uint64_t now, uint64_t recipients, bool counted,
                 uint64_t counted_recipients)
 {
-    assert(limits->flying && limits->flying_recipients >= recipients);
-    limits->flying--;
+    limits_settle(limits, now, 1, recipients, counted, counted ? counted_recipients : 0);
+}
+
+void limits_grant(struct limits *limits, uint64_t messages, uint64_t recipients)
+{
+    limits->flying += messages;
+    limits->flying_recipients += recipients;
+}
+
+void limits_settle(struct limits *limits, uint64_t now, uint64_t messages, uint64_t recipients,
+                   uint64_t counted, uint64_t counted_recipients)
+{
+    assert(limits->flying >= messages && limits->flying_recipients >= recipients);
+    limits->flying -= messages;
     limits->flying_recipients -= recipients;
-    for (size_t i = 0; counted && i < LIMITS; i++) {
-        if (limits->windows[i])
-            window_add(limits->windows[i], now, i == LIMIT_RECIPIENTS ? counted_recipients : 1);
+    for (size_t i = 0; i < LIMITS; i++) {
+        uint64_t events = i == LIMIT_RECIPIENTS ? counted_recipients : counted;
+
+        if (limits->windows[i] && events)
+            window_add(limits->windows[i], now, events);
     }
 }

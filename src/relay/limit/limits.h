@@ -38,5 +38,15 @@ void limits_begin(struct limits *limits, uint64_t recipients);
 void limits_more(struct limits *limits, uint64_t recipients); /* of a flight under way */
 void limits_end(struct limits *limits, uint64_t now, uint64_t recipients, bool counted,
                 uint64_t counted_recipients);
+/* The same for many at once, of which so many count: those of a group, whose flights
+ * are elsewhere. */
+void limits_grant(struct limits *limits, uint64_t messages, uint64_t recipients);
+void limits_settle(struct limits *limits, uint64_t now, uint64_t messages, uint64_t recipients,
+                   uint64_t counted, uint64_t counted_recipients);
+/* As limits_wait, if none of those that fly were to count. */
+uint64_t limits_wait_at_least(struct limits *limits, uint64_t now, uint64_t messages,
+                              uint64_t recipients, enum limit *which);
+/* How many recipients those messages may have. */
+uint64_t limits_room_for_recipients(struct limits *limits, uint64_t now);
 /* What counts against a limit now. */
 uint64_t limits_used(struct limits *limits, uint64_t now, enum limit which);

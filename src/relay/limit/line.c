@@ -40,7 +40,7 @@ void line_clear(struct line *line)
 static struct line_client *find(const struct line *line, const char *name)
 {
     list_foreach (&line->clients, node) {
-        struct line_client *client = client_of(node);
+        struct line_client *client = container_of(node, struct line_client, node);
 
         if (slice_equal(slice_of(client->name), slice_of(name)))
             return client;

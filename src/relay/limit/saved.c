@@ -128,7 +128,7 @@ static void add_lost(struct limits *limits, uint64_t now, uint64_t age)
 bool limits_restore(struct limits *limits, uint64_t now, struct slice text, uint64_t elapsed,
                     uint64_t lost)
 {
-    uint64_t flights_ended = lost != SAVED_NOTHING && lost < elapsed ? lost : elapsed;
+    uint64_t flights_ended = lost == SAVED_NOTHING ? 0 : lost < elapsed ? lost : elapsed;
 
     if (lost != SAVED_NOTHING)
         add_lost(limits, now, lost);

@@ -20,7 +20,7 @@ void limits_save(struct limits *limits, uint64_t now, struct text *out);
 uint64_t limits_unsaved_most(const struct limits *limits, enum limit which);
 /* Adds what was saved `elapsed` ms ago. `lost`: so long ago (ms) the process ended
  * without having saved all; what it may have sent since the text counts too, and
- * what flew then ended then. SAVED_NOTHING: nothing was lost. False: it is no such
- * text, and some of it may have been added. */
+ * what flew then ended then. SAVED_NOTHING: nothing was lost, and what flew may have
+ * ended just now. False: it is no such text, and some of it may have been added. */
 bool limits_restore(struct limits *limits, uint64_t now, struct slice text, uint64_t elapsed,
                     uint64_t lost);

@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "relay/upstream/capacity.h"
-#include "relay/upstream/ledger.h"
+#include "relay/upstream/group.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/probe.h"
 
@@ -79,7 +79,7 @@ static void account_free(struct account *account)
     loop_timer_cancel(&table->worker->loop, &account->pump_timer);
     if (list_node_linked(&account->blocked_node))
         list_remove(&table->blocked, &account->blocked_node);
-    ledger_tell(account);
+    ledger_tell(&account->ledger);
     drop_token(account);
     endpoint_put(account->endpoint);
     smtp_reply_clear(&account->last_failure);
@@ -121,6 +121,8 @@ static struct account *account_new(struct account_table *table, struct slice id)
     account->worker = table->worker;
     for (size_t i = 0; i < POOL_LISTS; i++)
         list_init(&account->pool[i]);
+    account->ledger =
+        (struct ledger){.worker = table->worker, .limits = &account->limits, .name = account->id};
     line_init(&account->waiting);
     list_init(&account->running);
     list_init(&account->probes);
@@ -439,6 +441,8 @@ void upstream_free(struct account_table *table)
         assert(!account->jobs);
         account_free(account);
     }
+    share_free_all(table);
+    group_free_all(table);
     loop_timer_cancel(&table->worker->loop, &table->bury);
     loop_timer_cancel(&table->worker->loop, &table->tell);
     loop_timer_cancel(&table->worker->loop, &table->wake);

@@ -10,6 +10,7 @@
 #include "relay/limit/limits.h"
 #include "relay/limit/line.h"
 #include "relay/upstream/endpoint.h"
+#include "relay/upstream/ledger.h"
 #include "relay/upstream/upstream.h"
 #include "relay/verdict.h"
 
@@ -58,9 +59,9 @@ struct account {
     uint64_t told_until; /* ms; 0: nothing */
     bool on_trial;       /* it was held back: one message at a time until one is accepted */
     unsigned relapses;   /* holds in a row without a message accepted in between */
-    struct list_node untold_node; /* table->untold */
-    uint64_t untold, untold_recipients;
-    bool has_ledger;                /* what it sent before it came here is in its limits */
+    struct ledger ledger;
+    struct group_share *share;      /* NULL: it is in no group */
+    struct list_node share_node;    /* share.waiting: a message waits for the owner's answer */
     struct window *logins;          /* of the last minute; NULL: none were counted */
     uint64_t dial_not_before;       /* ms */
     uint64_t login_not_before;      /* ms: the provider wants fewer logins */
@@ -76,10 +77,12 @@ struct account_table {
     struct worker *worker;
     struct account *accounts;
     struct endpoint *endpoints;
-    struct list blocked; /* account.blocked_node */
-    struct list gone;    /* client.pool_node: ended, freed in the next turn */
+    struct group *groups;       /* that this worker owns */
+    struct group_share *shares; /* of groups that its accounts are in */
+    struct list blocked;        /* account.blocked_node */
+    struct list gone;           /* client.pool_node: ended, freed in the next turn */
     struct timer bury;
-    struct list untold; /* account.untold_node: the broker does not know yet what they sent */
+    struct list untold; /* ledger.node: the broker does not know yet what they sent */
     struct timer tell;
     struct timer wake; /* a server serves again, or a limit is another: who waits may go on */
     bool serving;      /* inside pool_serve_blocked */

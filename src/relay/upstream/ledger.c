@@ -3,71 +3,74 @@
 #include "relay/limit/saved.h"
 #include "relay/request.h"
 #include "relay/upstream/capacity.h"
+#include "relay/upstream/group.h"
 #include "relay/upstream/upstream.h"
 
 #define TELL_MS 1000
 
-static bool has_limits(const struct account *account)
+static bool has_limits(const struct limits *limits)
 {
     for (size_t i = 0; i < LIMITS; i++) {
-        if (account->limits.max[i])
+        if (limits->max[i])
             return true;
     }
     return false;
 }
 
-static void put_on_list(struct account *account)
+static void put_on_list(struct ledger *ledger)
 {
-    struct account_table *table = account->table;
+    struct account_table *table = ledger->worker->accounts;
 
-    if (list_node_linked(&account->untold_node) || !has_limits(account))
+    if (list_node_linked(&ledger->node) || !has_limits(ledger->limits))
         return;
-    list_push_tail(&table->untold, &account->untold_node);
+    list_push_tail(&table->untold, &ledger->node);
     if (!timer_active(&table->tell))
-        loop_timer_set(&table->worker->loop, &table->tell, TELL_MS);
+        loop_timer_set(&ledger->worker->loop, &table->tell, TELL_MS);
 }
 
 /* More may be missing from what was told than limits_restore reckons with. */
-static bool is_due(const struct account *account)
+static bool is_due(const struct ledger *ledger)
 {
     for (size_t i = 0; i < LIMITS; i++) {
-        uint64_t untold = i == LIMIT_RECIPIENTS ? account->untold_recipients : account->untold;
+        uint64_t untold = i == LIMIT_RECIPIENTS ? ledger->untold_recipients : ledger->untold;
 
-        if (untold >= limits_unsaved_most(&account->limits, (enum limit)i))
+        if (untold >= limits_unsaved_most(ledger->limits, (enum limit)i))
             return true;
     }
     return false;
 }
 
-void ledger_sent(struct account *account, uint64_t messages, uint64_t recipients)
+void ledger_sent(struct ledger *ledger, uint64_t messages, uint64_t recipients)
 {
-    account->untold += messages;
-    account->untold_recipients += recipients;
-    put_on_list(account);
-    if (is_due(account))
-        ledger_tell(account);
+    ledger->restored = true; /* whoever tells of it now has it from us */
+    ledger->untold += messages;
+    ledger->untold_recipients += recipients;
+    put_on_list(ledger);
+    if (is_due(ledger))
+        ledger_tell(ledger);
 }
 
-void ledger_moved(struct account *account)
+void ledger_moved(struct ledger *ledger)
 {
-    put_on_list(account);
+    put_on_list(ledger);
 }
 
-void ledger_tell(struct account *account)
+void ledger_tell(struct ledger *ledger)
 {
-    struct worker *worker = account->worker;
+    struct worker *worker = ledger->worker;
     char memory[SAVED_MAX];
     struct text text;
     struct ipc_message message = {.type = IPC_LEDGER};
 
-    if (!list_node_linked(&account->untold_node))
+    if (!list_node_linked(&ledger->node))
         return;
-    list_remove(&account->table->untold, &account->untold_node);
-    account->untold = account->untold_recipients = 0;
+    list_remove(&worker->accounts->untold, &ledger->node);
+    ledger->untold = ledger->untold_recipients = 0;
     text_init(&text, memory, sizeof(memory));
-    limits_save(&account->limits, loop_now(&worker->loop), &text);
+    limits_save(ledger->limits, loop_now(&worker->loop), &text);
     assert(!text.cut);
-    message.u.ledger = (struct ipc_ledger){slice_of(account->id), {text.at, text.len}};
+    message.u.ledger =
+        (struct ipc_ledger){ledger->group, slice_of(ledger->name), {text.at, text.len}};
     tell_broker(worker, &message);
 }
 
@@ -76,22 +79,33 @@ void ledger_tell_all(struct account_table *table)
     struct list_node *node;
 
     while ((node = list_first(&table->untold)))
-        ledger_tell(container_of(node, struct account, untold_node));
+        ledger_tell(container_of(node, struct ledger, node));
 }
 
-/* Once: what has come since then is in the account itself. */
+/* Once: what has come since then is in the limits themselves. */
+static void restore(struct ledger *ledger, const struct ipc_ledger_put *put)
+{
+    if (ledger->restored)
+        return;
+    ledger->restored = true;
+    if (!limits_restore(ledger->limits, loop_now(&ledger->worker->loop), put->state,
+                        put->elapsed_ms, put->lost_ms))
+        log_event(LOG_WARN, "ledger_broken",
+                  log_s(ledger->group ? "group" : "account", ledger->name));
+    if (put->lost_ms != SAVED_NOTHING)
+        put_on_list(ledger); /* what was reckoned with is lost no second time */
+}
+
 void upstream_ledger(struct worker *worker, const struct ipc_ledger_put *put)
 {
-    struct account *account = account_find(worker->accounts, put->id);
+    struct account *account = put->group ? NULL : account_find(worker->accounts, put->id);
+    struct group *group = put->group ? group_find(worker->accounts, put->id) : NULL;
 
-    if (!account || account->has_ledger)
+    if (group)
+        restore(group_ledger(group), put);
+    if (!account)
         return;
-    account->has_ledger = true;
-    if (!limits_restore(&account->limits, loop_now(&worker->loop), put->state, put->elapsed_ms,
-                        put->lost_ms))
-        log_event(LOG_WARN, "ledger_broken", log_s("account", account->id));
-    if (put->lost_ms != SAVED_NOTHING)
-        put_on_list(account); /* what was reckoned with is lost no second time */
+    restore(&account->ledger, put);
     capacity_tell(account);
 }
 

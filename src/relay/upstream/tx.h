@@ -43,6 +43,7 @@ struct upstream_tx {
     /* For capacity.c. */
     uint64_t began_ms, recipients; /* of this attempt */
     bool taken;                    /* the provider may have it */
+    struct group_share *share;     /* what it began with; NULL: none */
     uint64_t started_us, envelope_us, content_us, committed_us;
 };
 

@@ -16,6 +16,8 @@ void upstream_remove(struct worker *worker, struct slice id);
 void upstream_token(struct worker *worker, const struct ipc_token *token);
 void upstream_state(struct worker *worker, const struct ipc_state *state);
 
+/* Of this worker's groups: the limits that the account's is told with. */
+void upstream_group(struct worker *worker, const struct ipc_account *account);
 /* What it sent before this process, or before it came to it. */
 void upstream_ledger(struct worker *worker, const struct ipc_ledger_put *put);
 /* The broker knows all that was sent. */

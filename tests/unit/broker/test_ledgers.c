@@ -44,7 +44,7 @@ static int tear_down(void **state)
 
 static bool take(const char *id, const char *text, uint64_t now)
 {
-    return ledgers_take(&ledgers, &(struct ipc_ledger){slice_of(id), slice_of(text)}, now);
+    return ledgers_take(&ledgers, &(struct ipc_ledger){0, slice_of(id), slice_of(text)}, now);
 }
 
 /* As kill -9 leaves it: nothing is closed. */
@@ -64,7 +64,7 @@ static void check_found(const char *id, uint64_t now, const char *text, uint64_t
 {
     struct ipc_ledger_put put;
 
-    if (!ledgers_find(&ledgers, slice_of(id), now, &put)) {
+    if (!ledgers_find(&ledgers, false, slice_of(id), now, &put)) {
         assert_null(text);
         return;
     }
@@ -163,6 +163,23 @@ static void test_cut_and_broken_files(void **state)
     }
 }
 
+/* A group may be called as an account is, and either in any script. */
+static void test_groups(void **state)
+{
+    struct ipc_ledger told = {1, SLICE("\xc3\xa4"), SLICE("d0:9")};
+    struct ipc_ledger_put put;
+
+    (void)state;
+    assert_true(take("\xc3\xa4", "d0:1", NOW));
+    assert_true(ledgers_take(&ledgers, &told, NOW));
+    kill_and_start(NOW);
+    check_found("\xc3\xa4", NOW, "d0:1", 0, 0);
+    assert_true(ledgers_find(&ledgers, true, SLICE("\xc3\xa4"), NOW, &put));
+    check_text("group", put.state, "d0:9");
+    check_num("group", put.group, 1);
+    check_text("name", put.id, "\xc3\xa4");
+}
+
 /* It finds that it cannot serve, and ends: the first one's file is as it was. */
 static void test_a_second_one(void **state)
 {
@@ -235,6 +252,7 @@ int main(void)
         CASE(test_killed),
         CASE(test_a_relay_that_ends_untold),
         CASE(test_cut_and_broken_files),
+        CASE(test_groups),
         CASE(test_a_second_one),
         CASE(test_old_ones_are_dropped),
         CASE(test_the_file_stays_small),

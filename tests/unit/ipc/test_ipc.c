@@ -41,7 +41,7 @@ static const struct ipc_message samples[] = {
     {IPC_SNAPSHOT, {.snapshot = {9, SLICE("id"), SLICE("before"), 1000}}},
     {IPC_PROBE, {.probe = {9, SLICE("id")}}},
     {IPC_LOG_LEVEL, {.log_level = {4}}},
-    {IPC_LEDGER_PUT, {.ledger_put = {SLICE("id"), SLICE("m0:3"), 7, UINT64_MAX}}},
+    {IPC_LEDGER_PUT, {.ledger_put = {1, SLICE("id"), SLICE("m0:3"), 7, UINT64_MAX}}},
     {IPC_READY, {.empty = {0}}},
     {IPC_LOOKUP, {.lookup = {9, SLICE("a@b")}}},
     {IPC_PASSWORD, {.password = {9, SLICE("id"), SLICE("pa\0ss")}}},
@@ -84,7 +84,7 @@ static const struct ipc_message samples[] = {
                .last_delivery_wall_ms = 1700000000000}}},
     {IPC_SNAPSHOT_DONE, {.snapshot_done = {9, 1}}},
     {IPC_PROBE_DONE, {.probe_done = {9, 1, 535, SLICE("auth"), SLICE("5.7.8 no")}}},
-    {IPC_LEDGER, {.ledger = {SLICE("id"), SLICE("m0:3")}}},
+    {IPC_LEDGER, {.ledger = {1, SLICE("id"), SLICE("m0:3")}}},
 };
 
 static unsigned char *encode(const struct ipc_message *message, size_t *len)

@@ -202,6 +202,78 @@ static void test_no_connection_for_who_has_no_room(void **state)
     world_close();
 }
 
+/* --- groups --- */
+
+static void put_in_group(const char *id)
+{
+    account = world_account(id, 2);
+    account.group = SLICE("tenant");
+    account.group_messages_per_hour = 40;
+    account.group_recipients_per_day = 1000;
+    world_put(&account);
+    world_token(id, 3600000);
+}
+
+static void check_group(unsigned workers)
+{
+    unsigned delivered = 0;
+    char id[32];
+
+    world_open(workers);
+    for (unsigned n = 0; n < 8; n++) {
+        snprintf(id, sizeof(id), "u%u@example.com", n);
+        put_in_group(id);
+    }
+    for (unsigned i = 1; i <= 120; i++) {
+        snprintf(id, sizeof(id), "u%u@example.com", i % 8);
+        world_submit(id, i, 500, 1 + i % 3);
+    }
+    wait_many(1, 120);
+    for (unsigned i = 1; i <= 120; i++) {
+        delivered += sents[i].job.outcome == OUTCOME_DELIVERED;
+        if (sents[i].job.outcome == OUTCOME_DELIVERED)
+            continue;
+        check_outcome(&sents[i], OUTCOME_DEFERRED, 451);
+        check_said(i, "the limit messages_per_hour of 40 of its group tenant is reached");
+    }
+    check_num("delivered", delivered, 40);
+    check_num("at the provider", provider.messages, 40);
+    world_close();
+}
+
+static void test_group_of_one_worker(void **state)
+{
+    (void)state;
+    check_group(1);
+}
+
+static void test_group_over_workers(void **state)
+{
+    (void)state;
+    check_group(4);
+}
+
+/* What one worker asked for and did not use is another's in the end. */
+static void test_group_gives_back(void **state)
+{
+    (void)state;
+    world_open(4);
+    put_in_group("u0@example.com");
+    put_in_group("u1@example.com");
+    put_in_group("u2@example.com");
+    SCRIPT({.conn = 1, .step = STEP_MAIL, .act = ACT_SAY, .text = "451 4.3.0 later"});
+    for (unsigned i = 1; i <= 20; i++) /* granted, and given back */
+        world_wait(world_submit("u0@example.com", i, 500, 1), 1);
+    check_outcome(&sents[20], OUTCOME_DEFERRED, 451);
+    world_conf->queue_wait_ms = 10000;
+    for (unsigned i = 21; i <= 60; i++)
+        world_submit(i % 2 ? "u1@example.com" : "u2@example.com", i, 500, 1);
+    wait_many(21, 60);
+    for (unsigned i = 21; i <= 60; i++)
+        check_outcome(&sents[i], OUTCOME_DELIVERED, 250);
+    world_close();
+}
+
 /* --- the ledger --- */
 
 static char told[8192];
@@ -243,13 +315,13 @@ static void test_what_was_sent_is_told(void **state)
     world_run(50);
     upstream_tell_ledgers(first);
     assert_null(strchr(told, 'f'));
-    assert_false(list_node_linked(&world_find(A)->untold_node));
+    assert_false(list_node_linked(&world_find(A)->ledger.node));
     world_close();
 }
 
 static void test_what_was_sent_before(void **state)
 {
-    struct ipc_ledger_put ledger = {SLICE(A), SLICE("m0:3"), 1000, UINT64_MAX};
+    struct ipc_ledger_put ledger = {0, SLICE(A), SLICE("m0:3"), 1000, UINT64_MAX};
 
     (void)state;
     begin_with(1);
@@ -266,7 +338,7 @@ static void test_what_was_sent_before(void **state)
 
 static void test_what_may_be_missing(void **state)
 {
-    struct ipc_ledger_put ledger = {SLICE(A), SLICE("m0:3"), 1000, 0};
+    struct ipc_ledger_put ledger = {0, SLICE(A), SLICE("m0:3"), 1000, 0};
     unsigned once = 1;
 
     (void)state;
@@ -509,6 +581,9 @@ int main(void)
         cmocka_unit_test(test_recipients),
         cmocka_unit_test(test_live_recipients),
         cmocka_unit_test(test_no_connection_for_who_has_no_room),
+        cmocka_unit_test(test_group_of_one_worker),
+        cmocka_unit_test(test_group_over_workers),
+        cmocka_unit_test(test_group_gives_back),
         cmocka_unit_test(test_what_was_sent_is_told),
         cmocka_unit_test(test_what_was_sent_before),
         cmocka_unit_test(test_what_may_be_missing),

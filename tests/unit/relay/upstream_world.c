@@ -169,7 +169,6 @@ static void end_here(struct worker *worker)
     upstream_free(worker->accounts);
     loop_close(&worker->loop); /* asserts that every chunk is back */
     settings_unref(worker->settings);
-    free(worker);
 }
 
 void world_close(void)
@@ -186,6 +185,8 @@ void world_close(void)
         else
             end_here(relay->workers[i]);
     }
+    for (unsigned i = 0; i < relay->worker_count; i++)
+        worker_free(relay->workers[i]);
     check_num("memory used", (long long)atomic_load(&relay->memory_used), 0);
     for (int i = 0; i < 1000 && provider_open(&provider); i++)
         usleep(2000);
@@ -220,6 +221,8 @@ struct ipc_account world_account(const char *id, unsigned max_connections)
 
 void world_put(const struct ipc_account *account)
 {
+    if (account->group.len)
+        upstream_group(owner_of(account->group), account);
     upstream_put(owner_of(account->id), account);
     directory_put(relay->directory, account);
 }
@@ -330,8 +333,8 @@ void world_forget(struct sent *sent)
 
 static void step(void)
 {
-    if (!threads_run) {
-        uv_run(&first->loop.uv, UV_RUN_NOWAIT);
+    for (unsigned i = 0; !threads_run && i < relay->worker_count; i++) {
+        uv_run(&relay->workers[i]->loop.uv, UV_RUN_NOWAIT);
         check_caps();
     }
     usleep(200);
