@@ -187,9 +187,9 @@ def test_dry_run(start, provider, tokens):
 def test_port_in_use_is_an_error_with_a_name(start, provider, tokens):
     first = start([account("a@example.com", provider, tokens)])
     code, _, err = run_bearerd(*first.args)
-    assert code != 0 and str(first.admin_port) in err and "admin.port" in err
-    code, _, err = run_bearerd(*first.args, "--admin-port", "0")
     assert code != 0 and str(first.port) in err
+    code, _, err = run_bearerd(*first.args, "--port", "0")
+    assert code != 0 and str(first.admin_port) in err and "admin.port" in err
     assert first.send("a@example.com", "b@example.net").code == 250
 
 
