@@ -22,7 +22,7 @@ static int parse_all(struct netlink_event *events, size_t cap, size_t *count)
 {
     struct slice whole = {made.bytes, made.len}, rest;
     char *copy = exact_copy(whole);
-    int rc;
+    int rc = 1;
 
     rest = (struct slice){copy, whole.len};
     *count = 0;
@@ -176,7 +176,7 @@ static void test_damaged(void **state)
 
     for (int i = 0; i < CASES; i++) {
         struct netlink_event events[3];
-        char name[16];
+        char name[24];
         size_t count;
 
         snprintf(name, sizeof(name), "case %d", i);
