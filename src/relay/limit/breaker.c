@@ -35,6 +35,12 @@ bool breaker_is_open(const struct breaker *breaker, uint64_t now)
     return breaker->state == BREAKER_OPEN && breaker->until > now;
 }
 
+void breaker_shorten(struct breaker *breaker, uint64_t now, uint64_t ms)
+{
+    if (breaker_is_open(breaker, now) && breaker->until - now > ms)
+        breaker->until = now + ms;
+}
+
 bool breaker_begin(struct breaker *breaker, uint64_t now)
 {
     if (breaker->state == BREAKER_CLOSED)

@@ -35,6 +35,9 @@ uint64_t breaker_wait(const struct breaker *breaker, uint64_t now);
 /* Whether waiting for it is of no use: it is open, or all it has is trials. */
 bool breaker_is_open(const struct breaker *breaker, uint64_t now);
 
+/* An open one is tried again within `ms`. */
+void breaker_shorten(struct breaker *breaker, uint64_t now, uint64_t ms);
+
 /* Begins an attempt; to be asked for when breaker_wait is 0. True: it is a trial,
  * which breaker_end is told. */
 bool breaker_begin(struct breaker *breaker, uint64_t now);

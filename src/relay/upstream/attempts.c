@@ -95,7 +95,7 @@ static void end(struct client *client, enum breaker_result of_account,
         stats_add(&account->worker->stats->account_breakers_total, 1);
         log_event(LOG_WARN, "account_breaker_open", log_s("account", account->id),
                   log_u("failures", account->breaker.failures),
-                  log_u("for_ms", account->breaker.recovery_ms));
+                  log_u("for_ms", breaker_wait(&account->breaker, now)));
     }
     was_closed = client->endpoint->breaker.state == BREAKER_CLOSED;
     endpoint_dial_ended(client->endpoint, account_hash(slice_of(account->id)),
@@ -137,6 +137,10 @@ void attempts_failed(struct client *client, enum phase phase, const struct verdi
     if (!client->trying)
         return;
     end(client, of_account ? BREAKER_FAILED : BREAKER_NOTHING, endpoint, why);
+    /* To ask the own system again costs nobody anything: an address that comes back
+     * is in use at once. */
+    if (of_this_host)
+        breaker_shorten(&account->breaker, now_of(account), RETRY_MAX_MS);
     if (verdict->class_ != VERDICT_TOKEN)
         account->dial_not_before = now_of(account) + retry_delay(account->breaker.failures);
 }

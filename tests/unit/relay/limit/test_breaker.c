@@ -47,6 +47,23 @@ static struct breaker opened(uint32_t trials)
     return b;
 }
 
+static void test_shortened(void **state)
+{
+    struct breaker b = opened(1);
+
+    (void)state;
+    breaker_shorten(&b, 2000, 90000); /* it is shorter already */
+    check_num("left", (long long)breaker_wait(&b, 2000), 59000);
+    breaker_shorten(&b, 2000, 500);
+    check_num("left", (long long)breaker_wait(&b, 2000), 500);
+    assert_true(breaker_begin(&b, 2500));
+    breaker_shorten(&b, 2500, 0);
+    check_num("half open", (long long)breaker_wait(&b, 2500), 250);
+    b = make(2, 1);
+    breaker_shorten(&b, 1000, 500);
+    check_num("closed", (long long)breaker_wait(&b, 1000), 0);
+}
+
 static void test_one_trial_at_a_time(void **state)
 {
     struct breaker b = opened(1);
@@ -113,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opens_after_failures_in_a_row),
+        cmocka_unit_test(test_shortened),
         cmocka_unit_test(test_one_trial_at_a_time),
         cmocka_unit_test(test_several_trials),
         cmocka_unit_test(test_late_results),
