@@ -13,49 +13,51 @@
 
 #define NO_PASSWORD "*" /* no hash: whoever tries is refused */
 
+/* The account and what it points to, but for texts of the record that it is like. */
+struct trial {
+    struct account account;
+    struct account_record record;
+    struct account_terms terms;
+};
+
 static struct account *make(struct login *login, const struct account_record *record)
 {
     struct broker *broker = login->broker;
-    struct account *account = calloc(1, sizeof(*account));
-    struct account_record *copy = malloc(sizeof(*copy));
+    struct trial *trial = calloc(1, sizeof(*trial));
     struct token *token;
 
-    if (!account || !copy) {
-        free(account);
-        free(copy);
+    if (!trial)
         return NULL;
-    }
-    *copy = *record; /* borrowed: what it points to is copied into messages at once */
-    copy->id = copy->login = login->id;
-    copy->password_hash = NO_PASSWORD;
-    copy->max_connections = 1;
-    account->record = copy;
-    account->registry = &broker->registry;
-    account->generation = ++broker->registry.generations;
-    token = &account->token;
+    trial->record = *record; /* borrowed: what it points to is copied into messages at once */
+    trial->terms = *record->terms;
+    trial->record.id = trial->record.login = login->id;
+    trial->record.password_hash = NO_PASSWORD;
+    trial->record.terms = &trial->terms;
+    trial->terms.max_connections = 1;
+    trial->account.record = &trial->record;
+    trial->account.registry = &broker->registry;
+    trial->account.generation = ++broker->registry.generations;
+    token = &trial->account.token;
     token->tokens = &broker->tokens;
     token->value = slice_dup(slice_of(login->grant.value));
     token->serial = 1;
     token->expires_ms = loop_now(&broker->loop) + login->grant.life_ms;
     token->expires_wall_ms = clock_wall_ms() + login->grant.life_ms;
-    return account;
+    return &trial->account;
 }
 
 void login_probe_end(struct login *login)
 {
     struct account *account = login->probe;
-    struct account_record *copy;
 
     if (!account)
         return;
     login->probe = NULL;
-    copy = (struct account_record *)account->record;
     if (login->broker->view)
         relay_view_forget(login->broker->view, login);
     tell_remove(account);
     secret_free(&account->token.value);
-    free(copy);
-    free(account);
+    free(container_of(account, struct trial, account));
 }
 
 static void refuse(struct login *login, const char *said, bool tried)
