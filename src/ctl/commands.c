@@ -149,7 +149,8 @@ const struct ctl_command ctl_commands[] = {
     {"accounts add", "[ADDRESS]", 0, 1, NULL, CTL_JSON | CTL_SECRET, add_options, "add an account",
      "On a terminal it asks for what is missing; secrets are not shown. From a pipe it reads the "
      "refresh token and, in a second line, the client secret. With --from it reads a record and "
-     "asks nothing. The refresh token is tried at the provider first.\n",
+     "asks nothing. The refresh token is tried at the provider first. Who has none yet uses "
+     "bearerctl login.\n",
      cmd_accounts_add},
     {"accounts set", "ADDRESS", 1, 1, NULL, CTL_JSON | CTL_SECRET, set_options, "change an account",
      "Changes the keys that are named and leaves the others. An empty value removes a key: "

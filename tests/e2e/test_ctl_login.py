@@ -1,6 +1,5 @@
 """bearerctl login as people use it: with a browser that is scripted, with an address that is
 pasted, by a code on another device; and what it says when it cannot go on."""
-import json
 import os
 import socket
 import stat

@@ -6,7 +6,7 @@ import urllib.parse
 import pytest
 
 from lib.daemon import Bearerd
-from lib.sim import Sim
+from lib.sim import Refused, Sim
 from lib.util import wait_until
 
 REDIRECT = "http://localhost:1"
@@ -229,6 +229,61 @@ def test_a_refused_consent(make, m365, error, cause):
     assert not accounts(daemon)
 
 
+# What the provider says to people only; others have a word of their own in the table of causes.
+AUTHORIZE = {"access_denied": "declined", "server_error": "provider_unavailable",
+             "temporarily_unavailable": "provider_unavailable"}
+
+
+@pytest.mark.parametrize("provider", ["gmail", "outlook"])
+def test_each_error_of_the_sign_in_page(request, make, provider):
+    """Either the user sees it and the login waits, or it ends the login with cause and cure."""
+    sim = request.getfixturevalue({"outlook": "m365", "gmail": "gmail"}[provider])
+    client = client_of(sim, "public" if provider == "outlook" else "desktop")
+    daemon = make(sim, provider)
+    seen = 0
+    for name in sim.request("GET", "/knobs")["authorize_errors"]:
+        login = begin(daemon, A, **client)
+        try:
+            sim.knobs(authorize_error=name)
+        except Refused:
+            continue  # it is the other provider's
+        kind, where, _ = sim.visit(login["authorize_url"] + "&auto=" + A)
+        if kind == "page":
+            assert show(daemon, login)["state"] == "pending"
+            continue
+        seen += 1
+        hand_over(daemon, login, where)
+        failed = outcome(daemon, login, "failed")
+        assert failed["hint"] and failed["error"].startswith(query_of(where)["error"]), name
+        if name in AUTHORIZE:
+            assert failed["cause"] == AUTHORIZE[name], failed
+        else:
+            assert failed["cause"] not in AUTHORIZE.values(), failed
+    assert seen >= (5 if provider == "gmail" else 10) and not accounts(daemon)
+
+
+@pytest.mark.parametrize("provider", ["gmail", "outlook"])
+def test_each_error_of_the_token_endpoint(request, make, provider):
+    """None stores anything, each tells cause and cure, and no secret is in it."""
+    sim = request.getfixturevalue({"outlook": "m365", "gmail": "gmail"}[provider])
+    client = client_of(sim, "confidential" if provider == "outlook" else "desktop")
+    daemon = make(sim, provider)
+    causes = set()
+    for name in sim.request("GET", "/knobs")["token_errors"]:
+        login = begin(daemon, A, **client)
+        sim.knobs(token_error=None)
+        where = sign_in(sim, login, A)
+        sim.knobs(token_error=name)
+        hand_over(daemon, login, where)
+        failed = outcome(daemon, login, "failed")
+        assert failed["cause"] and failed["hint"] and failed["error"], (name, failed)
+        text = json.dumps(failed)
+        assert client["client_secret"] not in text and query_of(where)["code"] not in text
+        causes.add(failed["cause"])
+    assert {"code_refused", "provider_unavailable"} <= causes and len(causes) >= 5
+    assert not accounts(daemon) and not daemon.stored_accounts()
+
+
 def test_a_code_that_is_too_old(make, m365):
     daemon = make(m365, "outlook")
     m365.knobs(code_expires_in=0)
@@ -263,7 +318,7 @@ def test_an_endpoint_that_is_down(make, gmail):
     login = begin(daemon, A, **client_of(gmail, "desktop"))
     gmail.knobs(token_error="server_error")
     hand_over(daemon, login, sign_in(gmail, login, A))
-    assert outcome(daemon, login, "failed")["cause"] == "endpoint_unreachable"
+    assert outcome(daemon, login, "failed")["cause"] == "provider_unavailable"
 
 
 def test_no_refresh_token(make, gmail):
@@ -412,6 +467,11 @@ def test_there_is_an_end_of_logins(make, gmail):
     begin(daemon, "more@example.test", 503, **client_of(gmail, "desktop"))
     daemon.admin.request("DELETE", "/admin/logins/" + logins[0]["id"])
     begin(daemon, "more@example.test", **client_of(gmail, "desktop"))
+    # One that is over is remembered only while there is room.
+    hand_over(daemon, logins[1], REDIRECT + "/?error=access_denied&state=" + logins[1]["oauth_state"])
+    assert show(daemon, logins[1])["cause"] == "declined"
+    begin(daemon, "again@example.test", **client_of(gmail, "desktop"))
+    assert daemon.admin.request("GET", "/admin/logins/" + logins[1]["id"]).status == 404
 
 
 def test_who_may_not_write_signs_nobody_in(make, gmail):

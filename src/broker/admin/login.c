@@ -32,7 +32,7 @@ static const struct {
     [LOGIN_APPLICATION] = {"application_refused",
                            "The provider refuses the application: check client_id, client_secret, "
                            "tenant and the redirect addresses of its registration."},
-    [LOGIN_ENDPOINT] = {"endpoint_unreachable",
+    [LOGIN_ENDPOINT] = {"provider_unavailable",
                         "The provider could not be asked; begin again in a while, and check that "
                         "this host reaches it."},
     [LOGIN_NO_REFRESH_TOKEN] = {"no_refresh_token",
@@ -518,6 +518,16 @@ void login_ask_device(struct login *login)
 
 /* --- the browser's answer --- */
 
+/* RFC 6749 section 4.1.2.1. */
+static enum login_fault fault_of(const char *error)
+{
+    if (strcmp(error, "access_denied") == 0)
+        return LOGIN_DECLINED;
+    if (strcmp(error, "server_error") == 0 || strcmp(error, "temporarily_unavailable") == 0)
+        return LOGIN_ENDPOINT;
+    return LOGIN_NOT_ALLOWED;
+}
+
 static void take_refusal(struct login *login, const struct redirect *redirect)
 {
     char memory[LOGIN_TEXT_MAX];
@@ -526,9 +536,7 @@ static void take_refusal(struct login *login, const struct redirect *redirect)
     text_init(&text, memory, sizeof(memory));
     text_addf(&text, "%s%s%s", redirect->error, redirect->description[0] ? ": " : "",
               redirect->description);
-    login_fail(login,
-               strcmp(redirect->error, "access_denied") == 0 ? LOGIN_DECLINED : LOGIN_NOT_ALLOWED,
-               memory);
+    login_fail(login, fault_of(redirect->error), memory);
 }
 
 /* A code without a state was typed by a person. It helps nobody to have him type a foreign

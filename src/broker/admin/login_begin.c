@@ -376,13 +376,12 @@ static bool make_room(struct plan *plan)
 
     list_foreach_safe (list, node) {
         struct login *login = container_of(node, struct login, node);
+        bool same = slice_equal_nocase(slice_of(login->email), slice_of(plan->wish->email));
 
-        if (slice_equal_nocase(slice_of(login->email), slice_of(plan->wish->email))) {
-            if (login->state == LOGIN_WAITING || login->state == LOGIN_BEGINNING)
-                login_fail(login, LOGIN_REPLACED, "another login of this mailbox was begun");
-        } else if (list->count >= LOGINS_MAX && login_over(login)) {
+        if (same && (login->state == LOGIN_WAITING || login->state == LOGIN_BEGINNING))
+            login_fail(login, LOGIN_REPLACED, "another login of this mailbox was begun");
+        if (list->count >= LOGINS_MAX && login_over(login))
             login_free(login);
-        }
     }
     return list->count < LOGINS_MAX ||
            refuse(plan, 503, NULL, NULL, "%d logins are under way already; try again in a while",

@@ -3,6 +3,7 @@
  *
  * The relay gets an account that no list has, for as long as that takes: its id and login
  * are random, it has a password that nobody knows, and it holds the new access token. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -18,6 +19,7 @@ struct trial {
     struct account account;
     struct account_record record;
     struct account_terms terms;
+    char name[LOGIN_ID_MAX + 8]; /* its id and its login */
 };
 
 static struct account *make(struct login *login, const struct account_record *record)
@@ -30,7 +32,8 @@ static struct account *make(struct login *login, const struct account_record *re
         return NULL;
     trial->record = *record; /* borrowed: what it points to is copied into messages at once */
     trial->terms = *record->terms;
-    trial->record.id = trial->record.login = login->id;
+    snprintf(trial->name, sizeof(trial->name), "login:%s", login->id);
+    trial->record.id = trial->record.login = trial->name;
     trial->record.password_hash = NO_PASSWORD;
     trial->record.terms = &trial->terms;
     trial->terms.max_connections = 1;
@@ -114,7 +117,7 @@ void logins_token_rejected(struct logins *logins, struct slice id, const char *t
     list_foreach_safe (&logins->list, node) {
         struct login *login = container_of(node, struct login, node);
 
-        if (!login->probe || !slice_equal(id, slice_of(login->id)))
+        if (!login->probe || !slice_equal(id, slice_of(login->probe->record->id)))
             continue;
         login_probe_end(login);
         refuse(login, text, true);
