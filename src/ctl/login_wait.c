@@ -14,9 +14,10 @@
 #include "ctl/out.h"
 #include "ctl/safe.h"
 
-#define LOOK_MS 2000  /* whether bearerd still waits: its time ends */
-#define SOON_MS 200   /* once it has what it needs */
-#define DEVICE_MS 500 /* it polls for itself */
+#define TERMINAL_LINE_MAX 4095 /* what Linux lets somebody type in a line (termios(3)) */
+#define LOOK_MS 2000           /* whether bearerd still waits: its time ends */
+#define SOON_MS 200            /* once it has what it needs */
+#define DEVICE_MS 500          /* it polls for itself */
 
 static void pause_ms(long ms)
 {
@@ -143,6 +144,16 @@ static bool is_skip(const struct signing *signing, const char *line)
     return signing->many && strcmp(line, "skip") == 0;
 }
 
+/* Half an address would be taken for a wrong one. */
+static bool was_cut(const char *line)
+{
+    if (strlen(line) < TERMINAL_LINE_MAX || !ask_possible())
+        return false;
+    login_say("The terminal has cut this line. Paste only what is between \"code=\" and the next "
+              "\"&\", or pipe the address into bearerctl.");
+    return true;
+}
+
 static int take_typed(struct signing *signing, const json_t *login, bool *taken)
 {
     char line[CALLBACK_HEAD_MAX];
@@ -151,7 +162,7 @@ static int take_typed(struct signing *signing, const json_t *login, bool *taken)
     while (rc == CTL_OK && !*taken && take_line(signing, line)) {
         if (is_skip(signing, line))
             rc = ctl_fail("%s is left as it is", get_text(login, "email"));
-        else if (!is_blank(line))
+        else if (!is_blank(line) && !was_cut(line))
             rc = hand_over(signing, login, line, taken);
     }
     explicit_bzero(line, sizeof(line));

@@ -219,6 +219,17 @@ def test_a_pasted_address(google, gmail):
     relays(google, gmail, A)
 
 
+def test_a_line_that_the_terminal_cuts(google, gmail):
+    """It takes 4095 octets of a line, whatever is pasted."""
+    running = Running(google, A)
+    address = running.address()
+    running.paste("http://localhost:1/?code=" + 5000 * "x")
+    running.terminal.expect(b"has cut this line")
+    where = agree(gmail, address, A)
+    running.paste(urllib.parse.parse_qs(urllib.parse.urlsplit(where).query)["code"][0])
+    assert running.end()[0] == OK
+
+
 def test_a_registered_redirect_address(google, gmail):
     """Where the registration allows none on this machine there is no listener."""
     uri = "https://relay.example.com/signed-in"

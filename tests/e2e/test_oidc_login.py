@@ -2,7 +2,7 @@
 import pytest
 
 from lib import oidc
-from lib.ctl import FAILED, OK, Terminal
+from lib.ctl import OK, Terminal
 from lib.daemon import Bearerd
 from lib.util import wait_until
 
