@@ -158,8 +158,9 @@ void login_free(struct login *login);
 void login_init_timers(struct login *login);
 /* The record whose client and place count; NULL: the account is gone, and the login failed. */
 const struct account_record *login_record(struct login *login);
-/* Asks the device endpoint for a code. login.c. */
+/* Asks the device endpoint for a code; the token endpoint for tokens. login_tokens.c. */
 void login_ask_device(struct login *login);
+void login_exchange(struct login *login);
 /* Tries a login at the mail server with the new token, and goes on. login_probe.c. */
 void login_probe_begin(struct login *login);
 void login_probe_end(struct login *login);
