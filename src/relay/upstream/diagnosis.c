@@ -257,7 +257,7 @@ static void describe(const struct diagnosis *diagnosis, unsigned code,
         text_addf(text, "; the certificate is %s", diagnosis->faulty.text);
 }
 
-/* Once more, with another one. */
+/* Once more, with another one. "": this one was refused to another connection. */
 static void wait_for_token(struct diagnosis *diagnosis, const char *refusal)
 {
     struct worker *worker = diagnosis->account->worker;
@@ -267,11 +267,20 @@ static void wait_for_token(struct diagnosis *diagnosis, const char *refusal)
     loop_timer_set(&worker->loop, &diagnosis->timer, worker_conf(worker)->queue_wait_ms);
 }
 
+/* It is not what account_token_refused will take for the last one: the first, or a
+ * token that was refused to another connection already. */
+static bool another_follows(const struct client *client)
+{
+    const struct account *account = client->account;
+    bool newest = account->token && client->token_serial == account->token_serial;
+
+    return !account->removed && (!account->rejections || !newest);
+}
+
 void diagnosis_failed(struct client *client, enum phase phase, unsigned code,
                       const struct verdict *verdict, const struct smtp_reply *reply)
 {
     struct diagnosis *diagnosis = client->diagnosis;
-    struct account *account = client->account;
     bool of_token = verdict->class_ == VERDICT_TOKEN;
     struct ipc_diagnosis_step more = {
         .code = code, .state = (uint8_t)(of_token ? ACCOUNT_MISCONFIGURED : verdict->state)};
@@ -280,12 +289,17 @@ void diagnosis_failed(struct client *client, enum phase phase, unsigned code,
 
     text_init(&text, line, sizeof(line));
     describe(diagnosis, code, reply, &text);
-    if (of_token && !account->rejections && !account->removed) {
+    if (of_token && another_follows(client)) {
         wait_for_token(diagnosis, line);
         return;
     }
     tell(diagnosis, step_of(client, phase), IPC_STEP_FAILED, &more, line);
     finish(diagnosis, false, line);
+}
+
+void diagnosis_token_gone(struct client *client)
+{
+    wait_for_token(client->diagnosis, "");
 }
 
 void diagnosis_lost(struct client *client, const char *why)
@@ -396,7 +410,10 @@ static void dial(struct diagnosis *diagnosis)
         return;
     }
     if (wait) {
-        pool_pump_later(account, wait);
+        if (now + wait < diagnosis->timer.deadline)
+            pool_pump_later(account, wait);
+        else
+            give_up_waiting(diagnosis); /* the time will not come */
         return;
     }
     breaker_shorten(&account->breaker, now, 0);

@@ -43,5 +43,7 @@ void diagnosis_sender_answered(struct client *client, const struct verdict *verd
 /* The set-up failed; `code` 0: `reply` is not the server's. */
 void diagnosis_failed(struct client *client, enum phase phase, unsigned code,
                       const struct verdict *verdict, const struct smtp_reply *reply);
+/* Its token was refused to another connection; this one ends, and the next has another. */
+void diagnosis_token_gone(struct client *client);
 /* The connection ends for another reason. */
 void diagnosis_lost(struct client *client, const char *why);

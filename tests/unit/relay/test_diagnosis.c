@@ -245,6 +245,38 @@ static void test_refused_token_is_replaced(void **state)
     world_close();
 }
 
+/* Its own connection comes to AUTH when there is none to try. */
+static void test_a_token_refused_to_another(void **state)
+{
+    (void)state;
+    open_world(2);
+    provider.refused_token = "first-token";
+    SCRIPT({.nth = 2, .step = STEP_EHLO, .act = ACT_LATE, .text = "150"});
+    world_submit(A, 1, 500, 1);
+    diagnose(true, UNTIL_AUTH " mail");
+    world_wait(&sents[1], 1);
+    check_outcome(&sents[1], OUTCOME_DELIVERED, 250);
+    check_num("rejected", ear.rejected, 1);
+    world_close();
+}
+
+/* What others say of the account meanwhile does not cut it short. */
+static void test_a_state_comes_meanwhile(void **state)
+{
+    struct ipc_state told = {.id = SLICE(A), .state = ACCOUNT_MISCONFIGURED, .text = SLICE("x")};
+
+    (void)state;
+    open_world(2);
+    told.generation = world_find(A)->generation;
+    memset(&heard, 0, sizeof(heard));
+    ask(7);
+    upstream_state(first, &told);
+    assert_true(world_until(is_done, NULL));
+    check_text("steps", slice_of(heard.order), UNTIL_AUTH " mail");
+    check_num("ok", heard.ok, 1);
+    world_close();
+}
+
 static void test_no_other_token_comes(void **state)
 {
     (void)state;
@@ -286,6 +318,10 @@ static void test_logins_are_limited(void **state)
     world_conf->logins_per_minute = 1;
     diagnose(true, UNTIL_AUTH " mail");
     world_conf->queue_wait_ms = 50;
+    diagnose(false, "");
+    /* Nor is it waited for what will not come in time. */
+    world_conf->queue_wait_ms = 59000;
+    world_find(A)->login_not_before = loop_now(&first->loop) + 300000;
     diagnose(false, "");
     if (!strstr(heard.why, "logins_per_minute"))
         fail_msg("it said: %s", heard.why);
@@ -350,6 +386,8 @@ int main(void)
         cmocka_unit_test(test_what_mail_says_of_the_account),
         cmocka_unit_test(test_refused_twice),
         cmocka_unit_test(test_refused_token_is_replaced),
+        cmocka_unit_test(test_a_token_refused_to_another),
+        cmocka_unit_test(test_a_state_comes_meanwhile),
         cmocka_unit_test(test_no_other_token_comes),
         cmocka_unit_test(test_a_breaker_does_not_hide_the_cause),
         cmocka_unit_test(test_logins_are_limited),
