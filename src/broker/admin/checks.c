@@ -132,14 +132,16 @@ void check_go_on(struct check *check, void (*next)(struct check *check))
     loop_timer_set(&check->broker->loop, &check->turn, 0);
 }
 
+void check_abandon(struct check *check)
+{
+    admin_stream_end(check->request);
+    check_free(check);
+}
+
 void checks_abandon(struct broker *broker)
 {
     struct list_node *node;
 
-    while ((node = list_first(&broker->checks))) {
-        struct check *check = container_of(node, struct check, node);
-
-        admin_stream_end(check->request);
-        check_free(check);
-    }
+    while ((node = list_first(&broker->checks)))
+        check_abandon(container_of(node, struct check, node));
 }

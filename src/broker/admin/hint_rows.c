@@ -289,7 +289,7 @@ const struct hint hint_rows[] = {
     {S, ANY, NULL, "connections are at work", "connections_busy",
      "All connections that the account may have are sending: nothing is wrong with it. Check again "
      "when it is less busy."},
-    {S, ANY, NULL, "relay process|relay is shutting|under way already", "relay_busy",
+    {S, ANY, NULL, "relay process|relay is shutting|taken its place", "relay_busy",
      "bearerd is busy with itself: try again in a moment; if it stays so, see the log."},
 
     /* --- logging in at the mail server (also as a fresh token's refusal) ------------------------

@@ -235,6 +235,8 @@ void token_verify(struct account *account, struct token_waiter *waiter)
 
     list_push_tail(&token->waiters, &waiter->node);
     waiter->list = &token->waiters;
+    if (waiter->insists)
+        gates_hasten(account, loop_now(token->tokens->loop));
     switch (token->phase) {
     case TOKEN_NEW:
     case TOKEN_OFF:
@@ -316,8 +318,8 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     token->not_before = 0;
     token->waits_for = GATES;
     token_set_down_text(token, NULL);
-    token_rest(token,
-               policy_refresh_delay(left, account->record->terms->refresh_ahead_ms, token_random()));
+    token_rest(token, policy_refresh_delay(left, account->record->terms->refresh_ahead_ms,
+                                           token_random()));
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
     tell_token(account);
     pump(token->tokens);

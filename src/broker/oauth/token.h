@@ -36,6 +36,9 @@ struct token_waiter {
      * changed from there. */
     void (*done)(struct token_waiter *waiter, enum oauth_class class_, const char *text);
     void *owner;
+    /* Somebody mends the application, perhaps: where it, or its endpoint, is left alone for
+     * a while, this is the probe. */
+    bool insists;
 };
 
 /* An access token that came with the verification of a record. */

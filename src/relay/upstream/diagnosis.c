@@ -466,8 +466,10 @@ static const char *begin(struct account *account, const struct ipc_diagnose *ask
     struct worker *worker = account->worker;
     struct diagnosis *diagnosis;
 
-    if (account->diagnosis)
-        return "a check of this account is under way already";
+    if (account->diagnosis) { /* nobody waits for that one: the broker has one of an account */
+        finish(account->diagnosis, false, "another check has taken its place");
+        end(account->diagnosis);
+    }
     diagnosis = calloc(1, sizeof(*diagnosis));
     if (!diagnosis)
         return "out of memory";
