@@ -164,7 +164,8 @@ const struct ctl_command ctl_commands[] = {
     {"accounts verify", "[ADDRESS]...", 0, -1, NULL, CTL_JSON, verify_options,
      "try accounts at their providers",
      "Asks for a token for each account, and with --smtp logs in as well. Prints a line as soon "
-     "as one is done. Nothing is changed or removed, whatever comes out.\n",
+     "as one is done, and the causes of failures with what to do about them. Nothing is changed "
+     "or removed, whatever comes out.\n",
      cmd_accounts_verify},
     {"accounts enable", "ADDRESS...", 1, -1, NULL, CTL_JSON, NULL, "let accounts send again",
      "Ends what accounts disable began.\n", cmd_accounts_enable},

@@ -70,8 +70,10 @@ def test_control_characters_never_reach_the_terminal(fake, command):
         {"step": EVIL, "result": EVIL, "detail": EVIL, "cause": EVIL, "cure": EVIL, "ms": 7},
         {"summary": {"state": EVIL}})}),
     (["accounts", "verify", "--all"], {"POST /admin/accounts/verify": stream(
-        {"email": EVIL, "verdict": EVIL, "success": True, "error": EVIL, "steps": [
-            {"step": EVIL, "text": EVIL}]}, {"summary": {}})})])
+        {"email": EVIL, "verdict": EVIL, "success": True, "error": EVIL, "cause": EVIL, "cure": EVIL,
+         "steps": [{"step": EVIL, "text": EVIL}]}, {"summary": {}})}),
+    (["accounts", "verify", "a@b"], {"POST /admin/accounts/verify": stream(
+        {"success": True, "cause": EVIL, "cure": EVIL, "steps": [5, {}]}, {"summary": {}})})])
 def test_nor_from_other_answers(fake, command, answers):
     done = harmless(Ctl(fake(answers).url)(*command))
     assert done.code == OK, done

@@ -5,7 +5,6 @@
 #include "broker/admin/checks.h"
 #include "broker/broker.h"
 #include "broker/oauth/claims.h"
-#include "broker/oauth/grant.h"
 #include "broker/oauth/http.h"
 
 #define TEXT_MAX 2600
@@ -41,13 +40,6 @@ static void look_at_claims(struct check *check)
     check_tell(check, CHECK_CLAIMS, results[verdict], check->token_fault, line);
     if (verdict == CLAIMS_DOUBTFUL)
         check->token_fault = NULL; /* the server knows better */
-}
-
-static enum account_state state_of(const struct check *check, const struct account *account)
-{
-    if (check->class_ == OAUTH_CONSENT)
-        return grant_has_person(account->record) ? ACCOUNT_NEEDS_CONSENT : ACCOUNT_MISCONFIGURED;
-    return check->class_ == OAUTH_APP ? ACCOUNT_MISCONFIGURED : ACCOUNT_THROTTLED;
 }
 
 static void add_life(struct text *text, const struct account *account)
@@ -98,10 +90,8 @@ static void tell_no_new_token(struct check *check, const struct account *account
         text_add_str(&text, "; the one at hand is used, ");
         add_life(&text, account);
     }
-    check_tell(
-        check, CHECK_TOKEN, valid && passes ? CHECKED_WARNING : CHECKED_FAILED,
-        hint_for(HINT_ENDPOINT, state_of(check, account), account->record->provider, check->text),
-        line);
+    check_tell(check, CHECK_TOKEN, valid && passes ? CHECKED_WARNING : CHECKED_FAILED,
+               hint_of_answer(account, check->class_, check->text), line);
 }
 
 static void look_at_token(struct check *check)
