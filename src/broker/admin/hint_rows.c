@@ -83,7 +83,8 @@ const struct hint hint_rows[] = {
      "or tenant, or was cut when it was copied. The mailbox's owner must sign in again (bearerctl "
      "login ADDRESS)."},
     {E, ANY, NULL, "AADSTS70043", "sign_in_frequency",
-     "A Conditional Access policy ends sign-ins after a time: exempt this application, or use an "
+     "A Conditional Access policy ends sign-ins after a time: the owner must sign in again "
+     "(bearerctl login ADDRESS). So that it does not come back, exempt this application, or use an "
      "application permission (client credentials)."},
     {E, ANY, NULL, "AADSTS53003|AADSTS530035", "conditional_access",
      "A Conditional Access policy, or the tenant's security defaults, block this sign-in. The "
@@ -349,7 +350,7 @@ const struct hint hint_rows[] = {
 
     /* --- what the mailbox may send ---------------------------------------------------------------
      */
-    {S, ANY, NULL, "logon failure", "mailbox_permission",
+    {S, ANY, NULL, "logon failure|430 4.2.0", "mailbox_permission",
      "The application may not open the mailbox: Add-MailboxPermission -Identity ADDRESS -User "
      "SERVICE-PRINCIPAL -AccessRights FullAccess, with the object id of the Enterprise "
      "application; a new permission takes up to an hour."},
@@ -371,8 +372,7 @@ const struct hint hint_rows[] = {
      "The message has no From header, or a broken one: the client must send a good one."},
     {S, ANY, NULL, "554 5.2.2|mailbox full", "mailbox_full",
      "The mailbox is full, so that no copy of sent mail fits: empty it, Sent Items first, or give "
-     "it more room (or Set-MailboxSentItemsConfiguration for shared ones). It is tried again every "
-     "hour."},
+     "it more room. It is tried again every hour."},
     {S, PARKED, GOOGLE, "5.4.5", "quota",
      "The day's sending quota is used up (500 a day for gmail.com, 2,000 in Workspace): mail goes "
      "on by itself at the time given; set the provider's messages_per_day below it, and use "
