@@ -243,7 +243,8 @@ const struct hint hint_rows[] = {
      "ca_file (which then replaces the system's, so keep those in it)."},
     {C | E, ANY, NULL, "wrong version number|packet length too long|http request|unknown protocol",
      "tls_not_spoken",
-     "The port does not begin with TLS: 465 wants tls: implicit, 587 and 25 want tls: starttls."},
+     "The port does not begin with TLS. At a mail server, 465 wants tls: implicit, 587 and 25 want "
+     "tls: starttls."},
     {C, ANY, NULL, "does not offer STARTTLS", "starttls_missing",
      "The server has no TLS on this port, and without it no token is sent. Use port 587 or 465 of "
      "the right host; a firewall that rewrites SMTP may hide it, too (inspection of SMTP, "
@@ -257,8 +258,9 @@ const struct hint hint_rows[] = {
      "There is no route to the server from this host, or from the account's address: check ip "
      "route get ADDRESS, and that the source address may go out (for IPv6: that the host has it)."},
     {C | E, ANY, NULL, "timed out|timeout was reached|connection timeout|no answer", "timeout",
-     "Nothing came back. A firewall drops the packets, or the hosting provider blocks outgoing "
-     "mail ports: try nc -vz HOST PORT on this host, and 587 in the place of 465 or 25."},
+     "Nothing came back: try nc -vz HOST PORT on this host. A firewall may drop the packets; where "
+     "it is a mail server, the hosting provider may block outgoing mail ports, so try 587 in the "
+     "place of 465 or 25."},
     {C | E, ANY, NULL,
      "connection reset|closed by the provider|recv failure|send failure|empty reply",
      "connection_lost",
