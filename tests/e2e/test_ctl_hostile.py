@@ -147,6 +147,20 @@ def test_streams_that_are_none(fake, parts, why):
     assert done.code == FAILED and why in done.err
 
 
+STEP = {"step": "account", "result": "ok", "detail": "x", "cause": None, "cure": None, "ms": 1}
+
+
+@pytest.mark.parametrize("parts, why", [
+    ([STEP], "ended before all"), ([], "ended before all"),
+    ([STEP, b'{"step": "token", "resu'], "no JSON object"),
+    ([STEP, b'["summary"]\n'], "no JSON object"), ([STEP, b"<html>\n"], "no JSON object")])
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_check_that_breaks_off_is_no_good_one(fake, parts, why, more):
+    done = Ctl(fake({"POST /admin/accounts/a%40b/check": stream(*parts)}).url)("check", "a@b", *more)
+    assert done.code == FAILED and why in done.err, done
+    assert "all is well" not in done.out
+
+
 def test_a_stream_that_breaks_off_is_no_backup(fake, tmp_path):
     record = {"email": "a@b"}
     api = fake({"GET /admin/accounts/export": stream(record, record, cut=True)})
