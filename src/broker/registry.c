@@ -97,6 +97,7 @@ static struct account *add(struct registry *registry, struct account_record *rec
     HASH_ADD_KEYPTR(by_id, registry->ids, record->id, strlen(record->id), account);
     HASH_ADD_KEYPTR(by_login, registry->logins, record->login, strlen(record->login), account);
     hold_disabled(account);
+    account->settled = true; /* that the operator has disabled it is no news */
     account_address_set(account);
     return account;
 }

@@ -238,12 +238,13 @@ static size_t on_header(char *octets, size_t size, size_t count, void *owner)
     return line.len;
 }
 
-static void set_protocols(CURL *easy)
+static void set_protocols(CURL *easy, bool plain)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, plain ? "https,http" : "https");
 #else
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)CURLPROTO_HTTPS);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
+                     (long)(plain ? CURLPROTO_HTTPS | CURLPROTO_HTTP : CURLPROTO_HTTPS));
 #endif
 }
 
@@ -263,20 +264,20 @@ static void set_tls(CURL *easy, const struct http_settings *settings)
 #endif
 }
 
-static void set_transfer(struct http_request *request, const char *url, bool fresh)
+static void set_transfer(struct http_request *request, const struct http_call *call)
 {
     const struct http_settings *settings = &request->http->settings;
     CURL *easy = request->easy;
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    set_protocols(easy);
+    curl_easy_setopt(easy, CURLOPT_URL, call->url);
+    set_protocols(easy, call->plain);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, fresh ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, call->fresh ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->fresh ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)settings->timeout_ms);
@@ -292,8 +293,20 @@ static void set_transfer(struct http_request *request, const char *url, bool fre
     set_tls(easy, settings);
 }
 
-struct http_request *http_post(struct http *http, const char *url, struct slice body, bool fresh,
-                               http_done *done, void *owner)
+static bool add_headers(struct http_request *request, const char *const *headers)
+{
+    for (; *headers; headers++) {
+        struct curl_slist *longer = curl_slist_append(request->headers, *headers);
+
+        if (!longer)
+            return false;
+        request->headers = longer;
+    }
+    return true;
+}
+
+struct http_request *http_send(struct http *http, const struct http_call *call, http_done *done,
+                               void *owner)
 {
     struct http_request *request = calloc(1, sizeof(*request));
 
@@ -302,18 +315,25 @@ struct http_request *http_post(struct http *http, const char *url, struct slice 
     request->http = http;
     request->done = done;
     request->owner = owner;
-    request->body = slice_dup(body);
-    request->body_len = body.len;
-    request->headers = curl_slist_append(NULL, "Accept: application/json");
+    request->body = slice_dup(call->body);
+    request->body_len = call->body.len;
     request->easy = curl_easy_init();
     list_push_tail(&http->requests, &request->node);
-    if (request->body && request->headers && request->easy) {
-        set_transfer(request, url, fresh);
+    if (request->body && request->easy && add_headers(request, call->headers)) {
+        set_transfer(request, call);
         if (curl_multi_add_handle(http->multi, request->easy) == CURLM_OK)
             return request;
     }
     free_request(request);
     return NULL;
+}
+
+struct http_request *http_post(struct http *http, const char *url, struct slice body, bool fresh,
+                               http_done *done, void *owner)
+{
+    static const char *const headers[] = {"Accept: application/json", NULL};
+
+    return http_send(http, &(struct http_call){url, body, headers, fresh, false}, done, owner);
 }
 
 void http_cancel(struct http_request *request)
