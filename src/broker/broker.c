@@ -452,6 +452,7 @@ static void take_down(struct broker *broker)
     tokens_set_stage(&broker->tokens, TOKENS_STOP);
     relay_process_free(broker->process);
     broker->process = NULL;
+    tokens_keep_all(&broker->tokens);
     broker->store->ops->close(broker->store);
     mailbox_close(&broker->mailbox);
     intakes_abandon(broker);
