@@ -164,8 +164,8 @@ bool token_init(struct tokens *tokens, struct account *account)
     take_superseded(account);
     if (kept_begin(account) && token->phase == TOKEN_NEW) {
         uint64_t left = token->expires_ms - loop_now(tokens->loop);
-        uint64_t delay = policy_kept_delay(left, token->life_ms, account->record->refresh_ahead_ms,
-                                           token_random());
+        uint64_t delay = policy_kept_delay(
+            left, token->life_ms, account->record->terms->refresh_ahead_ms, token_random());
 
         if (delay) /* else it is due, as the others that are new */
             token_rest(token, delay);
@@ -360,7 +360,7 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     kept_forget(token);
     token->value = value;
     token->serial++;
-    token->life_ms = life_ms;
+    token->life_ms = life_ms < UINT32_MAX ? (uint32_t)life_ms : UINT32_MAX;
     token->last_class = OAUTH_OK;
     token->refreshed_wall_ms = clock_wall_ms() - age;
     token->expires_ms = now + left;
@@ -374,8 +374,8 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     token->not_before = 0;
     token->waits_for = GATES;
     token_set_down_text(token, NULL);
-    token_rest(token,
-               policy_refresh_delay(left, account->record->refresh_ahead_ms, token_random()));
+    token_rest(token, policy_refresh_delay(left, account->record->terms->refresh_ahead_ms,
+                                           token_random()));
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
     tell_token(account);
     if (!kept)

@@ -66,13 +66,12 @@ struct token {
     struct saving *saving;
     bool outdated; /* RUNNING, SAVING: the record has other credentials meanwhile */
     /* The token. */
+    bool kept;   /* the store has it, and it is not read yet */
     char *value; /* NULL: none, refused, or not read yet */
-    bool kept;   /* not read yet: the store has it */
     uint64_t serial;
     /* Both must be ahead: clocks jump. The second is in the endpoint's time. */
     uint64_t expires_ms, expires_wall_ms;
-    uint64_t half_ms; /* half of its life is over */
-    uint64_t life_ms;
+    uint64_t half_ms;           /* half of its life is over */
     struct fetching *fetching;  /* it is being read */
     struct list_node keep_node; /* tokens.to_keep: the store does not know it yet */
     /* The refresh token, when newer than the record's: it could not be saved. */
@@ -81,6 +80,7 @@ struct token {
     /* Refresh tokens that the endpoint has replaced (store/stale.h). */
     uint32_t *superseded;
     uint32_t superseded_count;
+    uint32_t life_ms; /* of the access token; what lives longer than 49 days has UINT32_MAX */
     uint64_t refreshed_wall_ms; /* when the last one came; 0: never */
     struct list waiters;        /* token_waiter.node */
     /* Failures. */

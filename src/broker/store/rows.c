@@ -271,10 +271,11 @@ json_t *rows_read(struct rows *rows, sqlite3_stmt *statement, struct reason *why
 void rows_read_kept(sqlite3_stmt *statement, struct account_record *record)
 {
     record->superseded = stale_read(rows_column(statement, 5), &record->superseded_count);
-    if (sqlite3_column_int64(statement, 6) <= 0 || sqlite3_column_int64(statement, 7) <= 0)
+    if (sqlite3_column_int64(statement, 6) <= 0 || sqlite3_column_int64(statement, 7) <= 0 ||
+        sqlite3_column_int64(statement, 7) > UINT32_MAX)
         return;
     record->kept_expires_ms = (uint64_t)sqlite3_column_int64(statement, 6);
-    record->kept_life_ms = (uint64_t)sqlite3_column_int64(statement, 7);
+    record->kept_life_ms = (uint32_t)sqlite3_column_int64(statement, 7);
 }
 
 /* --- writing --------------------------------------------------------------------- */

@@ -444,8 +444,8 @@ static void test_they_are_bounded(void **state)
     }
     check_num("count", count, STALE_MAX);
     assert_true(stale_has(digests, count, stale_digest("token 99")));
-    assert_true(stale_has(digests, count, stale_digest("token 68")));
-    assert_false(stale_has(digests, count, stale_digest("token 67")));
+    assert_true(stale_has(digests, count, stale_digest("token 76")));
+    assert_false(stale_has(digests, count, stale_digest("token 75")));
     free(digests);
 }
 
