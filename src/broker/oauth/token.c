@@ -14,7 +14,7 @@
 #include "broker/tell.h"
 #include "broker/wipe.h"
 
-#define SPREAD_MAX_MS 300000 /* between the first requests of many new accounts */
+#define SPREAD_MAX_MS 600000 /* between the first requests of many new accounts */
 
 const char *const token_phase_names[TOKEN_PHASES] = {"new",    "off",     "resting", "queued",
                                                      "urgent", "running", "saving"};
@@ -45,6 +45,19 @@ void token_rest(struct token *token, uint64_t delay_ms)
 {
     token_move(token, TOKEN_RESTING);
     loop_timer_set(token->tokens->loop, &token->due, delay_ms);
+}
+
+/* Until a refresh is due, at the usual time or before, where that is crowded. */
+static void rest_until_due(struct token *token, uint64_t usual_ms)
+{
+    struct tokens *tokens = token->tokens;
+    uint64_t now = loop_now(tokens->loop), random[CALENDAR_DRAWS], delay;
+
+    for (size_t i = 0; i < CALENDAR_DRAWS; i++)
+        random[i] = token_random();
+    delay = calendar_choose(&tokens->calendar, now, usual_ms, random);
+    token_rest(token, delay);
+    token->due_slot = calendar_add(&tokens->calendar, now + delay);
 }
 
 static void enqueue(struct token *token, bool urgent)
@@ -153,7 +166,7 @@ bool token_init(struct tokens *tokens, struct account *account)
 {
     struct token *token = &account->token;
 
-    *token = (struct token){.tokens = tokens};
+    *token = (struct token){.tokens = tokens, .due_slot = CALENDAR_NONE};
     timer_init(&token->due, on_due);
     list_init(&token->waiters);
     token->waits_for = GATES;
@@ -168,7 +181,7 @@ bool token_init(struct tokens *tokens, struct account *account)
             left, token->life_ms, account->record->terms->refresh_ahead_ms, token_random());
 
         if (delay) /* else it is due, as the others that are new */
-            token_rest(token, delay);
+            rest_until_due(token, delay);
     }
     return true;
 }
@@ -374,8 +387,8 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     token->not_before = 0;
     token->waits_for = GATES;
     token_set_down_text(token, NULL);
-    token_rest(token, policy_refresh_delay(left, account->record->terms->refresh_ahead_ms,
-                                           token_random()));
+    rest_until_due(token, policy_refresh_delay(left, account->record->terms->refresh_ahead_ms,
+                                               token_random()));
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
     tell_token(account);
     if (!kept)

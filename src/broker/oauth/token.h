@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "broker/oauth/calendar.h"
 #include "broker/oauth/clocks.h"
 #include "broker/oauth/gate.h"
 #include "broker/store/store.h"
@@ -59,6 +60,7 @@ enum token_phase {
 struct token {
     struct tokens *tokens;
     enum token_phase phase;
+    uint16_t due_slot;     /* RESTING: in tokens.calendar, CALENDAR_NONE: it is no refresh */
     struct list_node node; /* on the phase's list */
     struct timer due;
     uint64_t not_before; /* ms: even mail that waits cannot make it earlier */
@@ -123,6 +125,7 @@ struct tokens {
     size_t saves_running;
     struct list to_keep; /* token.keep_node */
     struct timer keep_timer;
+    struct calendar calendar; /* of the RESTING ones that have a token */
     size_t keeps_running;
     struct gate *gates[GATES]; /* hash tables by key */
     size_t gates_closed[GATES];

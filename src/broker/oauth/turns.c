@@ -36,6 +36,7 @@ void token_move(struct token *token, enum token_phase phase)
     struct gate *endpoint = endpoint_of(token);
 
     loop_timer_cancel(tokens->loop, &token->due);
+    calendar_remove(&tokens->calendar, &token->due_slot);
     list_remove(list_of(token, token->phase), &token->node);
     if (endpoint && token->phase == TOKEN_RUNNING)
         endpoint->running--;
