@@ -201,7 +201,8 @@ static void send_first(struct webhook *webhook)
                              .body = body,
                              .headers = headers,
                              .fresh = webhook->failures > 0,
-                             .plain = true};
+                             .plain = true,
+                             .status_only = true};
     struct text text;
 
     webhook_sign(webhook->secret, clock_wall_ms() / 1000, body, signature);

@@ -205,6 +205,36 @@ def test_the_oldest_make_way_and_are_counted(world, receiver):
     assert "test 9" in hook.events[-2]["provider_text"] and hook.events[-1]["to"] == "active"
 
 
+def test_what_a_receiver_says_does_not_matter(world, receiver):
+    hook = receiver(answer=lambda event, number: 200)
+    hook.body = b"<html>" + b"x" * 1000000
+    daemon = world(hook)
+    flip(daemon, 2)
+    wait_until(lambda: metric(daemon, "events_sent_total") == 4, 20, "delivery")
+    assert len(hook.requests) == 4
+
+
+def test_the_health_check_tells_of_a_receiver_that_fails(world, receiver):
+    hook = receiver(answer=lambda event, number: 500)
+    daemon = world(hook)
+    flip(daemon, 1)
+
+    def reasons():
+        return [text for text in daemon.admin.get("/health")["reasons"] if "events.webhook_url" in text]
+    wait_until(reasons, 20, "a reason")
+    hook.answer = None
+    wait_until(lambda: not reasons(), 20, "that it is well again")
+
+
+def test_the_secret_as_a_credential(start, provider, tokens, receiver, tmp_path):
+    (tmp_path / "bearerd.webhook").write_text(SECRET + "\n")
+    hook = receiver()
+    daemon = start([account(A, provider, tokens)], {"events.webhook_url": hook.url},
+                   env={"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    flip(daemon, 1)
+    hook.wait(2)
+
+
 def test_given_up_in_the_end(world, receiver):
     hook = receiver(answer=lambda event, number: 500)
     daemon = world(hook, {"events.retry_for": "1s"})

@@ -26,7 +26,7 @@ class Receiver:
     `errors`."""
 
     def __init__(self, certs=None, answer=None, port=None, start=True):
-        self.certs, self.answer = certs, answer
+        self.certs, self.answer, self.body = certs, answer, b""
         self.port = port or free_port()
         self.requests, self.errors = [], []
         self.open = self.most_open = 0
@@ -98,11 +98,13 @@ class Receiver:
             handler.close_connection = True
             return
         status, headers = answer if isinstance(answer, tuple) else (answer, {})
+        body = b"" if status == 204 else self.body
         handler.send_response(status)
-        handler.send_header("Content-Length", "0")
+        handler.send_header("Content-Length", str(len(body)))
         for name, value in headers.items():
             handler.send_header(name, value)
         handler.end_headers()
+        handler.wfile.write(body)
 
     @property
     def events(self):

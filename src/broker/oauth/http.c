@@ -30,7 +30,7 @@ struct http_request {
     size_t body_len;
     char *answer; /* OAUTH_BODY_MAX octets, once the first came */
     size_t answer_len;
-    bool too_large;
+    bool too_large, status_only;
     char retry_after[64], content_type[64], date[64];
     char error[CURL_ERROR_SIZE];
     http_done *done;
@@ -205,6 +205,8 @@ static size_t on_body(char *octets, size_t size, size_t count, void *owner)
     struct http_request *request = owner;
     size_t len = size * count;
 
+    if (request->status_only)
+        return len;
     if (!request->answer)
         request->answer = malloc(OAUTH_BODY_MAX);
     if (!request->answer || len > OAUTH_BODY_MAX - request->answer_len) {
@@ -315,6 +317,7 @@ struct http_request *http_send(struct http *http, const struct http_call *call, 
     request->http = http;
     request->done = done;
     request->owner = owner;
+    request->status_only = call->status_only;
     request->body = slice_dup(call->body);
     request->body_len = call->body.len;
     request->easy = curl_easy_init();
@@ -333,7 +336,8 @@ struct http_request *http_post(struct http *http, const char *url, struct slice 
 {
     static const char *const headers[] = {"Accept: application/json", NULL};
 
-    return http_send(http, &(struct http_call){url, body, headers, fresh, false}, done, owner);
+    return http_send(http, &(struct http_call){url, body, headers, fresh, false, false}, done,
+                     owner);
 }
 
 void http_cancel(struct http_request *request)

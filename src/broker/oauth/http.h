@@ -38,6 +38,7 @@ struct http_call {
     const char *const *headers; /* "Name: value", NULL-terminated */
     bool fresh;                 /* as below */
     bool plain;                 /* http:// serves, too: to this host */
+    bool status_only;           /* of the answer's body nothing is kept */
 };
 /* As http_post. */
 struct http_request *http_send(struct http *http, const struct http_call *call, http_done *done,
