@@ -86,6 +86,11 @@ static void on_due(struct timer *timer)
     enqueue(token, false);
 }
 
+static void on_pace(struct timer *timer)
+{
+    pump(container_of(timer, struct tokens, pace_timer));
+}
+
 void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, struct store *store)
 {
     *tokens = (struct tokens){.loop = loop, .http = http, .store = store};
@@ -94,11 +99,13 @@ void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, st
     list_init(&tokens->turns);
     saving_init(tokens);
     kept_init(tokens);
+    timer_init(&tokens->pace_timer, on_pace);
 }
 
 void tokens_clear(struct tokens *tokens)
 {
     loop_timer_cancel(tokens->loop, &tokens->keep_timer);
+    loop_timer_cancel(tokens->loop, &tokens->pace_timer);
     clocks_clear(&tokens->clocks);
 }
 

@@ -119,6 +119,7 @@ struct tokens {
     const struct conf *conf;          /* replaced by reloads */
     struct list phases[TOKEN_PHASES]; /* QUEUED and URGENT: in their endpoints */
     struct list turns;                /* gate.turn_node: endpoints with somebody queued */
+    struct timer pace_timer;          /* one of them keeps a distance (gate_pace) */
     struct list unsaved;              /* token.unsaved_node */
     struct timer save_timer;
     uint64_t save_delay_ms;

@@ -14,6 +14,17 @@
 
 static uint32_t asked[SECONDS_MAX];
 
+/* What the endpoint takes in half a second; then it says 429. */
+static size_t capacity, throttled;
+
+static void answer_one(struct http_request *request, size_t *room)
+{
+    if (!*room)
+        throttled++;
+    respond_with(request, *room ? 200 : 429, *room ? GOOD : "Too Many Requests", *room ? "" : "60");
+    *room -= *room > 0;
+}
+
 /* Time passes; each request is answered, a moment after it was made. */
 static void run(uint64_t seconds)
 {
@@ -21,12 +32,13 @@ static void run(uint64_t seconds)
     assert_true(seconds <= SECONDS_MAX);
     for (uint64_t at = 0; at < seconds * 1000; at += STEP_MS) {
         uint64_t before = tokens.stats.requests;
+        size_t room = capacity ? capacity : SIZE_MAX;
 
         pass(STEP_MS);
         while (open_requests) {
             for (size_t i = 0, seen = request_count; i < seen; i++) {
                 if (requests[i].open)
-                    respond_with(&requests[i], 200, GOOD, "");
+                    answer_one(&requests[i], &room);
             }
             if (!open_requests)
                 request_count = 0;
@@ -58,6 +70,12 @@ static void check_flat(const char *what, size_t from, size_t to, size_t window, 
     assert_true(mean > 0);
     if (most > times * mean)
         fail_msg("%s: that is no flat line", what);
+}
+
+static int set_up(void **state)
+{
+    capacity = throttled = 0;
+    return world_set_up(state);
 }
 
 static void test_from_a_cold_start(void **state)
@@ -123,6 +141,54 @@ static void test_after_an_outage(void **state)
     check_flat("from then on", 3000, 3 * 3600, 60, 3); /* two a second are nobody's trouble */
 }
 
+static size_t with_token(void)
+{
+    struct registry_walk walk;
+    const struct account *account;
+    size_t count = 0;
+
+    registry_walk_begin(&walk, &registry, 0);
+    while ((account = registry_walk_next(&walk)))
+        count += token_valid(account);
+    registry_walk_end(&walk);
+    return count;
+}
+
+/* It takes half of what a start asks: the crowd finds its pace, and all are served. */
+static void test_an_endpoint_that_takes_less(void **state)
+{
+    size_t early;
+
+    (void)state;
+    capacity = 25; /* 50 a second */
+    apply_accounts(MANY, "");
+    run(60);
+    early = throttled;
+    assert_true(early > 10);
+    run(840);
+    print_message("throttled: %zu in the first minute, %zu of %llu in all; with a token: %zu\n",
+                  early, throttled, (unsigned long long)tokens.stats.requests, with_token());
+    assert_true(throttled < tokens.stats.requests / 10);
+    assert_true(with_token() > MANY * 9 / 10);
+    run(3 * 3600);
+    assert_true(throttled < tokens.stats.requests / 20);
+    check_num("with a token", (long long)with_token(), MANY);
+}
+
+/* One account that asks too often slows down nobody. */
+static void test_one_that_is_throttled(void **state)
+{
+    (void)state;
+    apply_accounts(2, "");
+    respond_with(&requests[1], 200, GOOD, "");
+    for (int i = 0; i < 30; i++) {
+        respond(429, "Too Many Requests");
+        pass(80000);
+    }
+    check_num("gap", (long long)account_named("u0")->token.gates[GATE_ENDPOINT]->gap_ms, 0);
+    respond_all(200, GOOD);
+}
+
 /* A few accounts wait for nobody, and nobody moves them from their usual time. */
 static void test_few_keep_their_time(void **state)
 {
@@ -153,11 +219,19 @@ static void test_mail_goes_first(void **state)
     check_num("not for the crowd", late->token.phase, TOKEN_RUNNING);
 }
 
+#define FLAT(name) cmocka_unit_test_setup_teardown(name, set_up, world_tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_from_a_cold_start), TEST(test_from_one_moment),     TEST(test_after_a_restart),
-        TEST(test_after_an_outage),   TEST(test_few_keep_their_time), TEST(test_mail_goes_first),
+        FLAT(test_from_a_cold_start),
+        FLAT(test_from_one_moment),
+        FLAT(test_after_a_restart),
+        FLAT(test_after_an_outage),
+        FLAT(test_an_endpoint_that_takes_less),
+        FLAT(test_one_that_is_throttled),
+        FLAT(test_few_keep_their_time),
+        FLAT(test_mail_goes_first),
     };
 
     return world_start() ? cmocka_run_group_tests_name("broker/flat", tests, NULL, NULL) : 1;
