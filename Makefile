@@ -6,7 +6,7 @@
 JOBS         ?= $(shell nproc)
 PREFIX       ?= /usr/local
 DESTDIR      ?=
-FUZZ_SECONDS ?= $(if $(CI),10,60)
+FUZZ_SECONDS ?= $(if $(CI),8,60)
 PYTEST_ARGS  ?=
 
 # Warnings are errors in CI only, so that a newer compiler stops nobody.

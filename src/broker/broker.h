@@ -8,6 +8,7 @@
 #pragma once
 
 #include "broker/address_watch.h"
+#include "broker/admin/login.h"
 #include "broker/admin/server.h"
 #include "broker/events.h"
 #include "broker/ledgers.h"
@@ -53,6 +54,7 @@ struct broker {
     struct webhook webhook;
     struct events events;
     struct verifier *verifier;
+    struct logins logins;
     struct list intakes, sweeps; /* intake.broker_node, sweep.broker_node: at work */
     struct store *store;
     struct tokens tokens;

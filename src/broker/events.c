@@ -98,7 +98,7 @@ static void queue(struct events *events, const char *id, json_t *body, const str
     json_decref(body);
 }
 
-static const struct hint *hint_of(const struct account *account)
+static const struct hint *cause_of(const struct account *account)
 {
     return account_state(account) == ACCOUNT_ACTIVE ? NULL : hint_find(account);
 }
@@ -112,7 +112,7 @@ static void queue_one(struct events *events, const struct account *account, enum
 
     json_object_set_new(body, "account", json_string(record->id));
     json_object_set_new(body, "email", text_or_null(record->email));
-    queue(events, id, body, hint_of(account), hold->text, hold->until_wall_ms);
+    queue(events, id, body, cause_of(account), hold->text, hold->until_wall_ms);
 }
 
 static void queue_group(struct events *events, const struct event_group *group, size_t more)
@@ -165,7 +165,7 @@ static void count_one(struct event_group *group, const struct account *account)
     group->count++;
     if (group->count != EVENTS_SINGLE + 1)
         return;
-    group->hint = hint_of(account);
+    group->hint = cause_of(account);
     text_init(&text, group->text, sizeof(group->text));
     text_add_str(&text, hold->text ? hold->text : "");
 }

@@ -195,10 +195,9 @@ static uint64_t probe_ms(const struct conf *conf)
            PROBE_STEPS * conf->upstream_command_ms + PROBE_SPARE_MS;
 }
 
-bool relay_view_probe(struct relay_view *view, struct slice id, relay_view_probed *done,
-                      void *owner)
+bool relay_view_probe_account(struct relay_view *view, struct account *account,
+                              relay_view_probed *done, void *owner)
 {
-    struct account *account = registry_by_id(view->registry, id);
     struct ask *ask = ask_new(view, NULL, done, owner);
     struct ipc_message message = {.type = IPC_PROBE};
 
@@ -214,6 +213,12 @@ bool relay_view_probe(struct relay_view *view, struct slice id, relay_view_probe
         answer_later(ask, probe_ms(view->registry->conf), "the relay process does not answer");
     }
     return true;
+}
+
+bool relay_view_probe(struct relay_view *view, struct slice id, relay_view_probed *done,
+                      void *owner)
+{
+    return relay_view_probe_account(view, registry_by_id(view->registry, id), done, owner);
 }
 
 /* --- answers --- */

@@ -39,6 +39,11 @@ bool relay_view_ask(struct relay_view *view, struct slice id, struct slice after
 bool relay_view_probe(struct relay_view *view, struct slice id, relay_view_probed *done,
                       void *owner);
 
+/* The same for an account that the registry need not have, under an id that no other has.
+ * Whoever made it tells the relay to forget it. */
+bool relay_view_probe_account(struct relay_view *view, struct account *account,
+                              relay_view_probed *done, void *owner);
+
 /* Who asked is gone: his questions are not answered. */
 void relay_view_forget(struct relay_view *view, const void *owner);
 

@@ -74,9 +74,11 @@ static void take_rejected(struct broker *broker, const struct ipc_token_rejected
     struct account *account = find(broker, rejected->id);
     char text[512];
 
-    if (!account)
-        return;
     slice_copy(rejected->text, text, sizeof(text));
+    if (!account) {
+        logins_token_rejected(&broker->logins, rejected->id, text);
+        return;
+    }
     token_rejected(account, rejected->serial, text);
 }
 

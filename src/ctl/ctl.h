@@ -72,6 +72,7 @@ int cmd_health(const struct args *args);
 int cmd_help(const struct args *args);
 int cmd_limits(const struct args *args);
 int cmd_log(const struct args *args);
+int cmd_login(const struct args *args);
 int cmd_passwd(const struct args *args);
 int cmd_pools(const struct args *args);
 int cmd_rekey(const struct args *args);

@@ -12,9 +12,11 @@ static const struct hint hints[] = {
 
     /* The grant. */
     {TOKEN, CONSENT, "AADSTS50173", "grant_revoked",
-     "The password was changed or the sign-in revoked: the mailbox's owner must sign in again."},
+     "The password was changed or the sign-in revoked: the mailbox's owner must sign in again "
+     "(bearerctl login)."},
     {TOKEN, CONSENT, "AADSTS700082", "grant_expired",
-     "The refresh token was not used for too long: the mailbox's owner must sign in again."},
+     "The refresh token was not used for too long: the mailbox's owner must sign in again "
+     "(bearerctl login)."},
     {TOKEN, CONSENT, "AADSTS70043", "sign_in_frequency",
      "A Conditional Access policy ends sign-ins after a time: exempt this application, or use an "
      "application permission (client credentials)."},
@@ -22,7 +24,8 @@ static const struct hint hints[] = {
      "A Conditional Access policy blocks this sign-in: allow this host's address or exempt the "
      "application."},
     {TOKEN, CONSENT, "AADSTS5007", "mfa_required",
-     "The tenant demands multi-factor authentication: the owner must sign in again and pass it."},
+     "The tenant demands multi-factor authentication: the owner must sign in again (bearerctl "
+     "login) and pass it."},
     {TOKEN, CONSENT, "AADSTS50057", "user_disabled",
      "The user is disabled in the tenant: enable it there, or remove the account here."},
     {TOKEN, CONSENT, "AADSTS50034", "user_unknown",
@@ -34,7 +37,8 @@ static const struct hint hints[] = {
     {TOKEN, CONSENT, "admin_policy_enforced", "admin_policy",
      "The Workspace administrator restricts this application or scope: it must be allowed there."},
     {TOKEN, CONSENT, NULL, "grant_dead",
-     "The refresh token is dead: the mailbox's owner must sign in again. With Google this happens "
+     "The refresh token is dead: the mailbox's owner must sign in again (bearerctl login). With "
+     "Google this happens "
      "after a password change, after 7 days while the application is in testing, and when the "
      "owner revokes it."},
 
@@ -147,17 +151,21 @@ static const struct hint hints[] = {
 static const struct hint other = {HOLDS, ACCOUNT_ACTIVE, NULL, "unknown",
                                   "See the text; the log has more around this time."};
 
-const struct hint *hint_find(const struct account *account)
+const struct hint *hint_of(enum hold_by by, enum account_state state, const char *text)
 {
-    const struct hold *hold = account_worst(account);
-    struct slice text = slice_of(hold->text ? hold->text : "");
-
     for (size_t i = 0; i < sizeof(hints) / sizeof(*hints); i++) {
         const struct hint *hint = &hints[i];
 
-        if (hint->by == account->worst && hint->state == hold->state &&
-            (!hint->pattern || slice_find_nocase(text, slice_of(hint->pattern)) >= 0))
+        if (hint->by == by && hint->state == state &&
+            (!hint->pattern || slice_find_nocase(slice_of(text), slice_of(hint->pattern)) >= 0))
             return hint;
     }
     return &other;
+}
+
+const struct hint *hint_find(const struct account *account)
+{
+    const struct hold *hold = account_worst(account);
+
+    return hint_of(account->worst, hold->state, hold->text ? hold->text : "");
 }

@@ -15,3 +15,5 @@ struct hint {
 /* Of the hold that makes the account's state; never NULL for one that is not
  * active. */
 const struct hint *hint_find(const struct account *account);
+/* Of any party's words; never NULL. One whose pattern is NULL says nothing of the words. */
+const struct hint *hint_of(enum hold_by by, enum account_state state, const char *text);
