@@ -56,6 +56,7 @@ struct broker {
     struct verifier *verifier;
     struct logins logins;
     struct list intakes, sweeps; /* intake.broker_node, sweep.broker_node: at work */
+    struct list checks;          /* check.node, of accounts_check.c */
     struct store *store;
     struct tokens tokens;
     struct registry registry;
