@@ -13,15 +13,15 @@ uint16_t calendar_add(struct calendar *calendar, uint64_t at_ms)
 
     calendar->counts[slot]++;
     calendar->count++;
-    return slot;
+    return (uint16_t)(slot + 1);
 }
 
 void calendar_remove(struct calendar *calendar, uint16_t *slot)
 {
     if (*slot == CALENDAR_NONE)
         return;
-    assert(calendar->counts[*slot] && calendar->count);
-    calendar->counts[*slot]--;
+    assert(calendar->counts[*slot - 1] && calendar->count);
+    calendar->counts[*slot - 1]--;
     calendar->count--;
     *slot = CALENDAR_NONE;
 }

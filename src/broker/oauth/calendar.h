@@ -13,7 +13,7 @@
 
 #define CALENDAR_SLOT_MS 4000
 #define CALENDAR_SLOTS 2048 /* further ahead they count as if it were this much sooner */
-#define CALENDAR_NONE UINT16_MAX
+#define CALENDAR_NONE 0
 #define CALENDAR_FEW 8 /* in a slot: nobody minds */
 #define CALENDAR_DRAWS 4
 
@@ -22,7 +22,7 @@ struct calendar {
     size_t count;
 };
 
-/* The slot of a time, for calendar_remove. */
+/* The slot of a time and one, for calendar_remove. */
 uint16_t calendar_add(struct calendar *calendar, uint64_t at_ms);
 void calendar_remove(struct calendar *calendar, uint16_t *slot); /* becomes CALENDAR_NONE */
 

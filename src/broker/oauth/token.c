@@ -173,7 +173,7 @@ bool token_init(struct tokens *tokens, struct account *account)
 {
     struct token *token = &account->token;
 
-    *token = (struct token){.tokens = tokens, .due_slot = CALENDAR_NONE};
+    *token = (struct token){.tokens = tokens};
     timer_init(&token->due, on_due);
     list_init(&token->waiters);
     token->waits_for = GATES;
