@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "broker/oauth/token_private.h"
+#include "broker/store/stale.h"
 #include "broker/wipe.h"
 
 #define AGAIN_MS 1000
@@ -226,4 +227,33 @@ void saving_init(struct tokens *tokens)
     list_init(&tokens->unsaved);
     timer_init(&tokens->save_timer, on_again);
     tokens->save_delay_ms = AGAIN_MS;
+}
+
+/* --- refresh tokens that were replaced -------------------------------------- */
+
+void token_supersede(struct account *account, const char *refresh_token)
+{
+    struct token *token = &account->token;
+
+    if (refresh_token[0])
+        stale_push(&token->superseded, &token->superseded_count, stale_digest(refresh_token));
+}
+
+bool token_is_superseded(const struct account *account, const char *refresh_token)
+{
+    const struct token *token = &account->token;
+
+    return account->holds[HOLD_TOKEN].state != ACCOUNT_NEEDS_CONSENT &&
+           strcmp(refresh_token, token_newest_refresh_token(account)) != 0 &&
+           stale_has(token->superseded, token->superseded_count, stale_digest(refresh_token));
+}
+
+void superseded_take(struct account *account)
+{
+    struct account_record *record = account->record;
+
+    account->token.superseded = record->superseded;
+    account->token.superseded_count = record->superseded_count;
+    record->superseded = NULL;
+    record->superseded_count = 0;
 }

@@ -10,7 +10,6 @@
 #include "broker/oauth/http.h"
 #include "broker/oauth/policy.h"
 #include "broker/oauth/token_private.h"
-#include "broker/store/stale.h"
 #include "broker/tell.h"
 #include "broker/wipe.h"
 
@@ -138,35 +137,6 @@ void tokens_spread(struct tokens *tokens, size_t count)
     pump(tokens);
 }
 
-/* --- refresh tokens that were replaced -------------------------------------- */
-
-void token_supersede(struct account *account, const char *refresh_token)
-{
-    struct token *token = &account->token;
-
-    if (refresh_token[0])
-        stale_push(&token->superseded, &token->superseded_count, stale_digest(refresh_token));
-}
-
-bool token_is_superseded(const struct account *account, const char *refresh_token)
-{
-    const struct token *token = &account->token;
-
-    return account->holds[HOLD_TOKEN].state != ACCOUNT_NEEDS_CONSENT &&
-           strcmp(refresh_token, token_newest_refresh_token(account)) != 0 &&
-           stale_has(token->superseded, token->superseded_count, stale_digest(refresh_token));
-}
-
-static void take_superseded(struct account *account)
-{
-    struct account_record *record = account->record;
-
-    account->token.superseded = record->superseded;
-    account->token.superseded_count = record->superseded_count;
-    record->superseded = NULL;
-    record->superseded_count = 0;
-}
-
 /* --- accounts come, change and go ------------------------------------------- */
 
 bool token_init(struct tokens *tokens, struct account *account)
@@ -181,7 +151,7 @@ bool token_init(struct tokens *tokens, struct account *account)
         return false;
     token->phase = account->record->disabled ? TOKEN_OFF : TOKEN_NEW;
     list_push_tail(&tokens->phases[token->phase], &token->node);
-    take_superseded(account);
+    superseded_take(account);
     if (kept_begin(account) && token->phase == TOKEN_NEW) {
         uint64_t left = token->expires_ms - loop_now(tokens->loop);
         uint64_t delay = policy_kept_delay(

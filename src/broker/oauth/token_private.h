@@ -47,6 +47,8 @@ void outcome_rejected(struct account *account, const char *why);
  * anew. False: it could not begin; nothing was taken over. */
 bool saving_begin(struct account *account, const char *refresh_token, char *access,
                   uint64_t life_ms);
+/* A new account: those that the store knows of. */
+void superseded_take(struct account *account);
 /* The account has another refresh token, or goes. */
 void saving_forget(struct token *token);
 void saving_init(struct tokens *tokens);

@@ -1,5 +1,5 @@
-/* What the database has beside the records: access tokens for the next start, and which
- * refresh tokens were replaced. All within the caller's transaction. False: it has failed,
+/* Tokens in the database: refresh tokens that are replaced, which ones were, and access tokens
+ * for the next start. All within the caller's transaction. False: it has failed,
  * and `failure` is set. */
 #pragma once
 
@@ -7,6 +7,8 @@
 #include "broker/store/stale.h"
 #include "broker/store/store.h"
 
+/* Fills in status and why, too. */
+bool access_save(struct rows *rows, struct store_save *save, struct reason *failure);
 bool access_keep(struct rows *rows, const struct store_access *access, struct reason *failure);
 /* Seals all of them under the first key; what cannot be opened goes. */
 bool access_reseal(struct rows *rows, struct reason *failure);

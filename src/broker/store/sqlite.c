@@ -261,78 +261,6 @@ static bool remove_row(struct edit_ground *ground, const struct edit_found *old)
 
 static const struct edit_ops edit_ops = {by_id, by_login, insert, replace, remove_row};
 
-/* The token that the database has. False: there is none, or it cannot be had; `why`
- * of `save` tells. */
-static bool read_token(struct rows *rows, struct store_save *save, int64_t *key, char **token,
-                       size_t *len, struct stale_blob *superseded, struct reason *failure)
-{
-    sqlite3_stmt *row = rows_statement(rows, ROW_TOKEN);
-    bool ok = false;
-    int rc;
-
-    sqlite3_bind_text(row, 1, save->id, -1, SQLITE_STATIC);
-    rc = rows_step(rows, row, failure);
-    if (rc == 0) {
-        save->status = STORE_GONE;
-        reason_set(&save->why, "the database has no account with this id any more");
-    } else if (rc == 1) {
-        *key = rows_key(row);
-        stale_take(superseded, rows_column(row, 2));
-        save->status = STORE_CHANGED;
-        ok =
-            rows_open(rows, save->id, "refresh_token", rows_column(row, 1), token, len, &save->why);
-    }
-    sqlite3_reset(row);
-    sqlite3_clear_bindings(row);
-    return ok;
-}
-
-static bool write_token(struct rows *rows, const struct store_save *save, int64_t key,
-                        struct stale_blob *superseded, struct reason *failure)
-{
-    sqlite3_stmt *row = rows_statement(rows, ROW_SET_TOKEN);
-    size_t len;
-    unsigned char *sealed =
-        rows_seal(rows, save->id, "refresh_token", slice_of(save->token), &len, failure);
-    bool ok;
-
-    if (!sealed)
-        return false;
-    stale_add(superseded, stale_digest(save->expected));
-    sqlite3_bind_blob(row, 1, sealed, (int)len, SQLITE_STATIC);
-    sqlite3_bind_blob(row, 2, superseded->octets, (int)superseded->len, SQLITE_STATIC);
-    sqlite3_bind_int64(row, 3, key);
-    ok = rows_step(rows, row, failure) == 0;
-    sqlite3_clear_bindings(row);
-    free(sealed);
-    return ok;
-}
-
-/* False: the transaction has failed. */
-static bool run_save(struct rows *rows, struct store_save *save, struct reason *failure)
-{
-    struct stale_blob superseded = {.len = 0};
-    char *current;
-    size_t len;
-    int64_t key;
-    bool ok = true;
-
-    if (!read_token(rows, save, &key, &current, &len, &superseded, failure))
-        return !failure->text[0];
-    if (strcmp(current, save->token) == 0) {
-        save->status = STORE_OK;
-    } else if (strcmp(current, save->expected) == 0) {
-        save->status = STORE_OK; /* unless the transaction fails */
-        ok = write_token(rows, save, key, &superseded, failure);
-    } else {
-        reason_set(&save->why, "the database has another refresh token than the one that was used");
-    }
-    secret_free_len(current, len);
-    if (ok && save->status == STORE_OK && save->access)
-        ok = access_keep(rows, save->access, failure);
-    return ok;
-}
-
 static bool run_keep(struct rows *rows, struct store_keep *keep, struct reason *failure)
 {
     keep->status = STORE_OK; /* unless the transaction fails */
@@ -364,7 +292,7 @@ static void sqlite_change(struct store_thread *thread, struct list *jobs)
             if (!ok)
                 break;
             if (job->kind == THREAD_SAVE)
-                ok = run_save(&store->rows, container_of(job, struct store_save, job), why);
+                ok = access_save(&store->rows, container_of(job, struct store_save, job), why);
             else if (job->kind == THREAD_KEEP)
                 ok = run_keep(&store->rows, container_of(job, struct store_keep, job), why);
             else

@@ -9,7 +9,7 @@
 
 #include "base/str.h"
 
-#define STALE_MAX 24 /* a day, where an endpoint replaces them each hour */
+#define STALE_MAX 24  /* a day, where an endpoint replaces them each hour */
 #define STALE_BYTES 4 /* of a digest: one in 4 thousand million others has the same */
 
 uint32_t stale_digest(const char *token);
