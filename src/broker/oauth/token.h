@@ -38,8 +38,8 @@ struct token_waiter {
      * changed from there. */
     void (*done)(struct token_waiter *waiter, enum oauth_class class_, const char *text);
     void *owner;
-    /* Somebody mends the application, perhaps: where it, or its endpoint, is left alone for
-     * a while, this is the probe. */
+    /* Somebody sits before it, and mends the application, perhaps: it is as urgent as mail,
+     * and where the application, or its endpoint, is left alone for a while, it is the probe. */
     bool insists;
 };
 
