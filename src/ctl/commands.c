@@ -183,7 +183,8 @@ const struct ctl_command ctl_commands[] = {
      "itself (never the token), the mail server (DNS, TCP from the account's own address, TLS, "
      "greeting, EHLO), the login, and a MAIL FROM that is taken back. What fails has its cause and "
      "what to do about it. Nothing is sent; the login counts as one. A login that works ends a "
-     "pause that the mail server's refusal began.\n"
+     "pause that the refusal of one began. An account is checked 5 times at once, then once a "
+     "minute, and anew when it was changed.\n"
      "The exit code is 0 when all is well, 5 when it works but something needs a look, 1 when a "
      "step failed.\n",
      cmd_check},
