@@ -13,6 +13,8 @@
 #define TRY_MS 60000 /* all steps of a connection */
 #define EXPIRES_SOON_MS (14 * 86400000ull)
 #define MOMENT_MS 250
+/* Between trials of a server that fails, whichever of its accounts they are for. */
+#define LEFT_ALONE_MS 1000
 
 struct diagnosis {
     struct account *account;
@@ -416,10 +418,10 @@ static void dial(struct diagnosis *diagnosis)
             give_up_waiting(diagnosis); /* the time will not come */
         return;
     }
-    breaker_shorten(&account->breaker, now, 0);
-    breaker_shorten(&account->endpoint->breaker, now, 0);
+    breaker_hasten(&account->breaker, now, LEFT_ALONE_MS);
+    breaker_hasten(&account->endpoint->breaker, now, LEFT_ALONE_MS);
     if (attempts_breaker_wait(account)) {
-        pool_pump_later(account, MOMENT_MS); /* other trials are under way */
+        pool_pump_later(account, MOMENT_MS); /* or other trials are under way */
         return;
     }
     diagnosis->mark_us = clock_us();

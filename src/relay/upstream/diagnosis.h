@@ -2,8 +2,8 @@
  * connection is made, and each step of it told (IPC_DIAGNOSIS_STEP), as far as a MAIL
  * that RSET takes back. Nothing is sent.
  *
- *     below the cap: dial, within the limit of logins; a breaker's pause is cut short,
- *                    for this is its trial
+ *     below the cap: dial, within the limit of logins; a breaker's pause is cut short
+ *                    to a second, for this is its trial
  *     at the cap: an idle connection is examined, and serves on
  *     all at work: wait for one
  *
