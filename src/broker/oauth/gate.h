@@ -32,10 +32,10 @@ struct gate {
     struct account *witness; /* one that failed */
     bool several;            /* and another one */
     bool closed;
-    struct account *prober; /* it asks for all */
-    unsigned probes;        /* failed ones */
+    struct account *prober;             /* it asks for all */
+    unsigned probes;                    /* failed ones */
     uint64_t next_probe_ms, refused_ms; /* refused: when it was so last */
-    char text[OAUTH_TEXT_MAX]; /* what was said last */
+    char text[OAUTH_TEXT_MAX];          /* what was said last */
     /* Of an endpoint only; see turns.c. */
     struct list queued, urgent; /* token.node */
     size_t running;
