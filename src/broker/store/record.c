@@ -197,6 +197,7 @@ static void take_defaults(struct account_record *record, const struct conf *conf
     record->max_concurrent = provider->max_concurrent_messages;
     record->max_connections = provider->max_connections;
     record->limits = provider->limits;
+    record->prewarm = provider->prewarm;
     record->max_messages_per_connection = provider->max_messages_per_connection;
     record->max_age_ms = provider->connection_max_age_ms;
     record->idle_ms = provider->connection_idle_ms;
@@ -470,7 +471,8 @@ bool record_same(const struct account_record *a, const struct account_record *b)
            a->secret_expires_ms == b->secret_expires_ms && a->disabled == b->disabled &&
            a->max_concurrent == b->max_concurrent && a->max_connections == b->max_connections &&
            a->max_messages_per_connection == b->max_messages_per_connection &&
-           conf_limits_same(&a->limits, &b->limits) && a->max_age_ms == b->max_age_ms &&
+           conf_limits_same(&a->limits, &b->limits) &&
+           conf_prewarm_same(&a->prewarm, &b->prewarm) && a->max_age_ms == b->max_age_ms &&
            a->idle_ms == b->idle_ms && a->refresh_ahead_ms == b->refresh_ahead_ms &&
            a->retry_max_delay_ms == b->retry_max_delay_ms && a->retry_backoff == b->retry_backoff &&
            a->retry_max_attempts == b->retry_max_attempts;

@@ -56,6 +56,7 @@ struct account_record {
     uint64_t secret_expires_ms; /* wall time, of the secret or certificate; 0 not known */
     uint32_t max_concurrent, max_connections, max_messages_per_connection;
     struct conf_limits limits;
+    struct conf_prewarm prewarm;
     uint64_t max_age_ms, idle_ms;
     uint64_t refresh_ahead_ms, retry_max_delay_ms;
     uint32_t retry_max_attempts;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "relay/upstream/capacity.h"
 #include "relay/upstream/probe.h"
+#include "relay/upstream/warm.h"
 
 /* The broker is told again that mail waits for a token: its answer may have
  * been that there is none now. */
@@ -207,6 +208,11 @@ static uint64_t wanted_dials(struct account *account)
     return wanted && account->on_trial ? 1 : wanted;
 }
 
+static void serve_one(struct list_node *node)
+{
+    pool_pump(container_of(node, struct account, crowd_node));
+}
+
 static void dial_more(struct account *account)
 {
     uint64_t wanted = wanted_dials(account);
@@ -226,6 +232,10 @@ static void dial_more(struct account *account)
         }
         if (wait) {
             pool_pump_later(account, wait);
+            return;
+        }
+        if (!endpoint_has_room(account->endpoint, 0)) {
+            endpoint_join_crowd(account->endpoint, &account->crowd_node, serve_one);
             return;
         }
         if (!client_open(account))
@@ -314,8 +324,10 @@ static void pump(struct account *account)
 
 void pool_pump(struct account *account)
 {
-    if (!is_wanted(account))
+    if (!is_wanted(account)) {
+        warm_up(account);
         return;
+    }
     if (account->pumping) {
         account->pump_again = true; /* from a callback of the pump itself */
         return;
@@ -350,10 +362,12 @@ void pool_room(struct account *account)
     account->jobs++;
     pool_serve_blocked(account->table);
     account->jobs--;
-    if (is_wanted(account))
+    if (is_wanted(account)) {
         pool_pump(account);
-    else
+    } else {
+        warm_up(account);
         account_maybe_free(account);
+    }
 }
 
 void pool_client_ready(struct client *client)
@@ -469,8 +483,10 @@ static void take_in(struct account *account, struct upstream_tx *tx)
         stats_add(&job->worker->stats->token_wait_total, 1);
     if (!pool_wait(account, tx))
         tx_finish_text(tx, OUTCOME_DEFERRED, 451, (struct smtp_enhanced){4, 3, 2}, "out of memory");
-    else if (!refuse_newest(account, tx))
+    else if (!refuse_newest(account, tx)) {
+        warm_note(account);
         pool_pump(account);
+    }
 }
 
 void upstream_submit(struct job *job)
