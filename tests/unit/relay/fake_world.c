@@ -58,29 +58,29 @@ void fake_deliver(void)
     }
 }
 
-bool link_send(struct relay *to, const struct ipc_message *message)
+bool link_send(struct relay *relay, const struct ipc_message *message)
 {
-    (void)to;
+    (void)relay;
     if (world.heard)
         world.heard(message);
     return true;
 }
 
-void link_forward(struct worker *to, const struct ipc_message *message,
+void link_forward(struct worker *worker, const struct ipc_message *message,
                   void (*take)(struct worker *, const struct ipc_message *))
 {
-    take(to, message);
+    take(worker, message);
 }
 
-void link_call(struct relay *of, void (*fn)(void *arg), void *arg)
+void link_call(struct relay *relay, void (*fn)(void *arg), void *arg)
 {
-    (void)of;
+    (void)relay;
     fn(arg);
 }
 
-void link_worker_drained(struct worker *of)
+void link_worker_drained(struct worker *worker)
 {
-    (void)of;
+    (void)worker;
 }
 
 /* --- time ------------------------------------------------------------------------- */
