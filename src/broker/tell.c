@@ -70,15 +70,15 @@ static struct ipc_account describe(const struct account *account)
         .generation = account->generation,
         .has_password = record->password_hash[0] != '\0',
         .bdat = (uint8_t)record->bdat,
-        .max_connections = record->max_connections,
-        .max_messages_per_connection = record->max_messages_per_connection,
-        .max_concurrent = record->max_concurrent,
-        .max_age_ms = record->max_age_ms,
-        .idle_ms = record->idle_ms,
+        .max_connections = record->terms->max_connections,
+        .max_messages_per_connection = record->terms->max_messages_per_connection,
+        .max_concurrent = record->terms->max_concurrent,
+        .max_age_ms = record->terms->max_age_ms,
+        .idle_ms = record->terms->idle_ms,
     };
 
-    describe_limits(&record->limits, &out);
-    describe_prewarm(&record->prewarm, &out);
+    describe_limits(&record->terms->limits, &out);
+    describe_prewarm(&record->terms->prewarm, &out);
     out.group = group_of(record, &out);
     return out;
 }

@@ -107,10 +107,11 @@ static json_t *choice_json(const char *option, uint32_t value)
 
 static void add_settings(json_t *json, const struct account_record *record)
 {
-    json_t *connections = json_pack("{s:i, s:i, s:I, s:I}", "max", (int)record->max_connections,
-                                    "max_messages", (int)record->max_messages_per_connection,
-                                    "max_age_seconds", (json_int_t)record->max_age_ms / 1000,
-                                    "idle_seconds", (json_int_t)record->idle_ms / 1000);
+    json_t *connections =
+        json_pack("{s:i, s:i, s:I, s:I}", "max", (int)record->terms->max_connections,
+                  "max_messages", (int)record->terms->max_messages_per_connection,
+                  "max_age_seconds", (json_int_t)record->terms->max_age_ms / 1000, "idle_seconds",
+                  (json_int_t)record->terms->idle_ms / 1000);
 
     json_object_set_new(json, "sasl_user", json_string(record->sasl_user));
     json_object_set_new(json, "scope", json_string(record->scope));
@@ -126,7 +127,7 @@ static void add_settings(json_t *json, const struct account_record *record)
     json_object_set_new(json, "mechanism", choice_json("mechanism", record->mechanism));
     json_object_set_new(json, "bdat", choice_json("bdat", record->bdat));
     json_object_set_new(json, "max_concurrent_messages",
-                        json_integer((json_int_t)record->max_concurrent));
+                        json_integer((json_int_t)record->terms->max_concurrent));
     json_object_set_new(json, "connections", connections);
 }
 

@@ -171,8 +171,8 @@ void outcome_failure(struct account *account, const struct oauth_response *respo
 {
     struct token *token = &account->token;
     const struct account_record *record = account->record;
-    struct policy_limits limits = {record->retry_max_delay_ms, record->retry_backoff,
-                                   record->retry_max_attempts};
+    struct policy_limits limits = {record->terms->retry_max_delay_ms, record->terms->retry_backoff,
+                                   record->terms->retry_max_attempts};
     struct policy_facts facts = {token_valid(account), token->confirming, token->failures,
                                  response->retry_after_ms, token_random()};
     struct policy_plan plan = policy_after_failure(response->class_, &facts, &limits), down;

@@ -317,7 +317,7 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     token->waits_for = GATES;
     token_set_down_text(token, NULL);
     token_rest(token,
-               policy_refresh_delay(left, account->record->refresh_ahead_ms, token_random()));
+               policy_refresh_delay(left, account->record->terms->refresh_ahead_ms, token_random()));
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
     tell_token(account);
     pump(token->tokens);

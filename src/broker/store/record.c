@@ -29,7 +29,7 @@ static const struct {
     {AT(host), IDENTITY | SHARED},
     {AT(token_url), CREDENTIAL | IDENTITY | SHARED},
     {AT(app), SHARED},
-    {AT(client_id), CREDENTIAL | IDENTITY},
+    {AT(client_id), CREDENTIAL | IDENTITY | SHARED},
     {AT(client_secret), CREDENTIAL | IDENTITY},
     {AT(refresh_token), CREDENTIAL | IDENTITY},
     {AT(scope), CREDENTIAL | IDENTITY | SHARED},
@@ -121,6 +121,11 @@ static struct account_record *settle(const struct account_record *draft)
     record->block = size;
     record->key = signing_key_ref(draft->key);
     clear_texts(record);
+    record->terms = shared_block(draft->terms, sizeof(*draft->terms));
+    if (!record->terms) {
+        record_free(record);
+        return NULL;
+    }
     for (size_t i = 0; i < TEXTS; i++) {
         const char *text = settle_text(draft, record, i, &free_at);
 
@@ -176,35 +181,39 @@ void record_free(struct account_record *record)
         if (texts[i].part & SHARED)
             shared_text_drop(text_of(record, i));
     }
+    shared_block_drop(record->terms);
     secret_free_len(record, record->block);
 }
 
 /* --- reading ------------------------------------------------------------------ */
 
-static void take_defaults(struct account_record *record, const struct conf *conf, const json_t *raw)
+static void take_defaults(struct record_draft *draft, const struct conf *conf, const json_t *raw)
 {
+    struct account_record *record = &draft->record;
+    struct account_terms *terms = &draft->terms;
     json_t *name = json_object_get(raw, "provider");
     const char *text = json_is_string(name) ? json_string_value(name) : "";
     char lower[CONF_NAME_MAX];
     const struct conf_provider *provider;
 
+    record->terms = terms;
     slice_copy(slice_of(text), lower, sizeof(lower));
     ascii_lower_in_place(lower);
     provider = conf_provider(conf, slice_of(lower));
     record->tls = (uint32_t)provider->tls;
     record->mechanism = (uint32_t)provider->mechanism;
     record->bdat = (uint32_t)provider->bdat;
-    record->max_concurrent = provider->max_concurrent_messages;
-    record->max_connections = provider->max_connections;
-    record->limits = provider->limits;
-    record->prewarm = provider->prewarm;
-    record->max_messages_per_connection = provider->max_messages_per_connection;
-    record->max_age_ms = provider->connection_max_age_ms;
-    record->idle_ms = provider->connection_idle_ms;
-    record->refresh_ahead_ms = provider->refresh_ahead_ms;
-    record->retry_max_delay_ms = provider->retry_max_delay_ms;
-    record->retry_backoff = provider->retry_backoff;
-    record->retry_max_attempts = provider->retry_max_attempts;
+    terms->max_concurrent = provider->max_concurrent_messages;
+    terms->max_connections = provider->max_connections;
+    terms->limits = provider->limits;
+    terms->prewarm = provider->prewarm;
+    terms->max_messages_per_connection = provider->max_messages_per_connection;
+    terms->max_age_ms = provider->connection_max_age_ms;
+    terms->idle_ms = provider->connection_idle_ms;
+    terms->refresh_ahead_ms = provider->refresh_ahead_ms;
+    terms->retry_max_delay_ms = provider->retry_max_delay_ms;
+    terms->retry_backoff = provider->retry_backoff;
+    terms->retry_max_attempts = provider->retry_max_attempts;
 }
 
 static const struct conf_provider *known_provider(const struct account_record *record,
@@ -242,8 +251,8 @@ static bool take_provider(struct record_draft *draft, const struct conf *conf, s
         return reason_set(why, "\"oauth_token_url\" is missing, and provider \"%s\" has none",
                           record->provider);
     provider = conf_provider(conf, slice_of(record->provider));
-    if (provider->connection_ceiling && record->max_connections > provider->connection_ceiling)
-        record->max_connections = provider->connection_ceiling;
+    if (provider->connection_ceiling && draft->terms.max_connections > provider->connection_ceiling)
+        draft->terms.max_connections = provider->connection_ceiling;
     return true;
 }
 
@@ -342,7 +351,7 @@ static bool read_draft(struct record_draft *draft, const json_t *object, const s
 
     if (!json_is_object(object))
         return reason_set(why, "it is not an object");
-    take_defaults(record, conf, object);
+    take_defaults(draft, conf, object);
     if (!record_read_fields(draft, object, where, problems, why) ||
         !record_has_required(draft, why))
         return false;
@@ -365,6 +374,7 @@ struct account_record *record_parse(const json_t *object, const struct conf *con
     struct record_draft draft;
 
     draft.record = (struct account_record){.block = 0};
+    memset(&draft.terms, 0, sizeof(draft.terms)); /* the padding too: they are shared by content */
     clear_texts(&draft.record);
     form_init(&draft.extra);
     draft.wanted_grant = draft.assertion = 0;
@@ -465,15 +475,20 @@ bool record_same_identity(const struct account_record *a, const struct account_r
            a->tls == b->tls && a->mechanism == b->mechanism;
 }
 
-bool record_same(const struct account_record *a, const struct account_record *b)
+static bool terms_same(const struct account_terms *a, const struct account_terms *b)
 {
-    return record_same_identity(a, b) && same_texts(a, b, 0) && a->bdat == b->bdat &&
-           a->secret_expires_ms == b->secret_expires_ms && a->disabled == b->disabled &&
-           a->max_concurrent == b->max_concurrent && a->max_connections == b->max_connections &&
+    return a->max_concurrent == b->max_concurrent && a->max_connections == b->max_connections &&
            a->max_messages_per_connection == b->max_messages_per_connection &&
            conf_limits_same(&a->limits, &b->limits) &&
            conf_prewarm_same(&a->prewarm, &b->prewarm) && a->max_age_ms == b->max_age_ms &&
            a->idle_ms == b->idle_ms && a->refresh_ahead_ms == b->refresh_ahead_ms &&
            a->retry_max_delay_ms == b->retry_max_delay_ms && a->retry_backoff == b->retry_backoff &&
            a->retry_max_attempts == b->retry_max_attempts;
+}
+
+bool record_same(const struct account_record *a, const struct account_record *b)
+{
+    return record_same_identity(a, b) && same_texts(a, b, 0) && a->bdat == b->bdat &&
+           a->secret_expires_ms == b->secret_expires_ms && a->disabled == b->disabled &&
+           (a->terms == b->terms || terms_same(a->terms, b->terms));
 }

@@ -24,6 +24,17 @@ enum record_grant {
 
 extern const char *const record_grant_names[RECORD_GRANTS]; /* "refresh_token"... */
 
+/* What most accounts of a provider have alike. */
+struct account_terms {
+    uint32_t max_concurrent, max_connections, max_messages_per_connection;
+    struct conf_limits limits;
+    struct conf_prewarm prewarm;
+    uint64_t max_age_ms, idle_ms;
+    uint64_t refresh_ahead_ms, retry_max_delay_ms;
+    uint32_t retry_max_attempts;
+    double retry_backoff;
+};
+
 struct account_record {
     const char *id;
     const char *email; /* as written */
@@ -51,16 +62,10 @@ struct account_record {
     uint32_t mechanism; /* enum conf_mechanism */
     uint32_t bdat;      /* enum conf_auto */
     bool disabled;
-    uint8_t grant;              /* enum record_grant */
-    uint8_t assertion;          /* enum conf_assertion */
-    uint64_t secret_expires_ms; /* wall time, of the secret or certificate; 0 not known */
-    uint32_t max_concurrent, max_connections, max_messages_per_connection;
-    struct conf_limits limits;
-    struct conf_prewarm prewarm;
-    uint64_t max_age_ms, idle_ms;
-    uint64_t refresh_ahead_ms, retry_max_delay_ms;
-    uint32_t retry_max_attempts;
-    double retry_backoff;
+    uint8_t grant;                     /* enum record_grant */
+    uint8_t assertion;                 /* enum conf_assertion */
+    uint64_t secret_expires_ms;        /* wall time, of the secret or certificate; 0 not known */
+    const struct account_terms *terms; /* shared */
 };
 
 /* Checks one object. NULL and a reason that names field, value and cure when

@@ -38,6 +38,7 @@ struct field {
 };
 
 #define AT(member) offsetof(struct record_draft, record.member)
+#define TERM(member) offsetof(struct record_draft, terms.member)
 #define DRAFT(member) offsetof(struct record_draft, member)
 #define END_OF_FIELDS                                                                              \
     {                                                                                              \
@@ -52,42 +53,42 @@ static const char *const assertion_names[] = {"PS256", "RS256", NULL};
 static const char *const bdat_names[] = {"auto", "on", "off", NULL};
 
 static const struct field pool_fields[] = {
-    {"max_connections_per_account", COUNT, AT(max_connections), .min = 1, .max = 10000},
-    {"connections_start", LIMIT, AT(limits.connections_start)},
-    {"max_messages_per_connection", COUNT, AT(max_messages_per_connection), .min = 1, .max = 1e6},
-    {"connection_max_age_seconds", SECONDS, AT(max_age_ms), .max = 86400},
-    {"connection_idle_timeout_seconds", SECONDS, AT(idle_ms), .max = 86400},
+    {"max_connections_per_account", COUNT, TERM(max_connections), .min = 1, .max = 10000},
+    {"connections_start", LIMIT, TERM(limits.connections_start)},
+    {"max_messages_per_connection", COUNT, TERM(max_messages_per_connection), .min = 1, .max = 1e6},
+    {"connection_max_age_seconds", SECONDS, TERM(max_age_ms), .max = 86400},
+    {"connection_idle_timeout_seconds", SECONDS, TERM(idle_ms), .max = 86400},
     {"connection_acquire_timeout_seconds", NUMBER},
     {"idle_connection_reuse_timeout", NUMBER},
-    {"prewarm_min_connections", LIMIT, AT(prewarm.min_connections)},
-    {"prewarm_max_connections", LIMIT, AT(prewarm.max_connections)},
-    {"prewarm_min_message_threshold", LIMIT, AT(prewarm.min_messages)},
-    {"prewarm_messages_per_connection", LIMIT, AT(prewarm.messages_per_connection)},
+    {"prewarm_min_connections", LIMIT, TERM(prewarm.min_connections)},
+    {"prewarm_max_connections", LIMIT, TERM(prewarm.max_connections)},
+    {"prewarm_min_message_threshold", LIMIT, TERM(prewarm.min_messages)},
+    {"prewarm_messages_per_connection", LIMIT, TERM(prewarm.messages_per_connection)},
     {"prewarm_concurrent_tasks", NUMBER},
     {"prewarm_percentage", NUMBER},
-    {"adaptive_prewarm_enabled", FLAG, AT(prewarm.enabled)},
+    {"adaptive_prewarm_enabled", FLAG, TERM(prewarm.enabled)},
     END_OF_FIELDS};
 static const struct field rate_fields[] = {
-    {"enabled", FLAG, AT(limits.rates_on)},
-    {"messages_per_minute", LIMIT, AT(limits.messages_per_minute)},
-    {"messages_per_hour", LIMIT, AT(limits.messages_per_hour)},
-    {"messages_per_day", LIMIT, AT(limits.messages_per_day)},
-    {"recipients_per_day", LIMIT, AT(limits.recipients_per_day)},
-    {"recipients_per_message", LIMIT, AT(limits.recipients_per_message)},
+    {"enabled", FLAG, TERM(limits.rates_on)},
+    {"messages_per_minute", LIMIT, TERM(limits.messages_per_minute)},
+    {"messages_per_hour", LIMIT, TERM(limits.messages_per_hour)},
+    {"messages_per_day", LIMIT, TERM(limits.messages_per_day)},
+    {"recipients_per_day", LIMIT, TERM(limits.recipients_per_day)},
+    {"recipients_per_message", LIMIT, TERM(limits.recipients_per_message)},
     {"messages_per_minute_per_connection", NUMBER},
     {"burst_size", NUMBER},
     END_OF_FIELDS};
 static const struct field retry_fields[] = {
-    {"max_attempts", COUNT, AT(retry_max_attempts), .max = 100},
-    {"backoff_factor", FACTOR, AT(retry_backoff), .min = 1, .max = 10},
-    {"max_delay_seconds", SECONDS, AT(retry_max_delay_ms), .max = 3600},
+    {"max_attempts", COUNT, TERM(retry_max_attempts), .max = 100},
+    {"backoff_factor", FACTOR, TERM(retry_backoff), .min = 1, .max = 10},
+    {"max_delay_seconds", SECONDS, TERM(retry_max_delay_ms), .max = 3600},
     {"jitter_enabled", ANYTHING},
     END_OF_FIELDS};
 static const struct field breaker_fields[] = {
-    {"enabled", FLAG, AT(limits.breaker_on)},
-    {"failure_threshold", LIMIT, AT(limits.breaker_failures)},
-    {"recovery_timeout_seconds", SECONDS, AT(limits.breaker_recovery_ms), .max = 86400},
-    {"half_open_max_calls", LIMIT, AT(limits.breaker_trials)},
+    {"enabled", FLAG, TERM(limits.breaker_on)},
+    {"failure_threshold", LIMIT, TERM(limits.breaker_failures)},
+    {"recovery_timeout_seconds", SECONDS, TERM(limits.breaker_recovery_ms), .max = 86400},
+    {"half_open_max_calls", LIMIT, TERM(limits.breaker_trials)},
     END_OF_FIELDS};
 
 static const struct field fields[] = {
@@ -119,8 +120,8 @@ static const struct field fields[] = {
     {"disabled", FLAG, AT(disabled)},
     {"disabled_reason", TEXT, AT(disabled_reason), 0, check_reason},
     {"limit_group", TEXT, AT(limit_group), 0, check_id},
-    {"max_concurrent_messages", COUNT, AT(max_concurrent), .min = 1, .max = 10000},
-    {"max_messages_per_hour", LIMIT, AT(limits.messages_per_hour)},
+    {"max_concurrent_messages", COUNT, TERM(max_concurrent), .min = 1, .max = 10000},
+    {"max_messages_per_hour", LIMIT, TERM(limits.messages_per_hour)},
     {"connection_settings", GROUP, .group = pool_fields},
     {"rate_limiting", GROUP, .group = rate_fields},
     {"retry", GROUP, .group = retry_fields},

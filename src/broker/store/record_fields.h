@@ -10,6 +10,7 @@
  * the ones below. */
 struct record_draft {
     struct account_record record;
+    struct account_terms terms;
     char id[IPC_ID_MAX + 1];
     char login[IPC_ID_MAX + 1];
     char provider[CONF_NAME_MAX];

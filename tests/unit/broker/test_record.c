@@ -62,7 +62,7 @@ static void test_gmail_defaults(void **state)
     assert_string_equal(record->token_url, "https://oauth2.googleapis.com/token");
     assert_string_equal(record->scope, "");
     assert_string_equal(record->source_address, "");
-    check_num("connections", record->max_connections, 10);
+    check_num("connections", record->terms->max_connections, 10);
     assert_false(record->disabled);
     record_free(record);
 }
@@ -77,7 +77,7 @@ static void test_outlook_defaults(void **state)
                         "https://login.microsoftonline.com/common/oauth2/v2.0/token");
     assert_string_equal(record->scope, "https://outlook.office.com/SMTP.Send offline_access");
     assert_string_equal(record->client_secret, "");
-    check_num("connections", record->max_connections, 3);
+    check_num("connections", record->terms->max_connections, 3);
     record_free(record);
     record = good(OUTLOOK ",\"tenant\":\"contoso.example\"}");
     assert_string_equal(record->token_url,
@@ -137,14 +137,14 @@ static void test_all_fields(void **state)
     assert_string_equal(record->password_hash, hash);
     check_num("mechanism", record->mechanism, CONF_MECH_OAUTHBEARER);
     check_num("bdat", record->bdat, CONF_OFF);
-    check_num("concurrent", record->max_concurrent, 7);
-    check_num("connections", record->max_connections, 2);
-    check_num("messages", record->max_messages_per_connection, 9);
-    check_num("age", (long long)record->max_age_ms, 100000);
-    check_num("idle", (long long)record->idle_ms, 1500);
-    check_num("attempts", record->retry_max_attempts, 0);
-    check_num("delay", (long long)record->retry_max_delay_ms, 9000);
-    assert_true(record->retry_backoff == 1.5 && record->disabled);
+    check_num("concurrent", record->terms->max_concurrent, 7);
+    check_num("connections", record->terms->max_connections, 2);
+    check_num("messages", record->terms->max_messages_per_connection, 9);
+    check_num("age", (long long)record->terms->max_age_ms, 100000);
+    check_num("idle", (long long)record->terms->idle_ms, 1500);
+    check_num("attempts", record->terms->retry_max_attempts, 0);
+    check_num("delay", (long long)record->terms->retry_max_delay_ms, 9000);
+    assert_true(record->terms->retry_backoff == 1.5 && record->disabled);
     record_free(record);
 }
 
@@ -154,7 +154,7 @@ static void test_the_providers_ceiling_holds(void **state)
         good(OUTLOOK ",\"connection_settings\":{\"max_connections_per_account\":40}}");
 
     (void)state;
-    check_num("connections", record->max_connections, 3);
+    check_num("connections", record->terms->max_connections, 3);
     record_free(record);
 }
 

@@ -163,7 +163,7 @@ static void test_patching(void **state)
     assert_string_equal(record_of(set, "a")->refresh_token, "1");
     assert_string_equal(record_of(set, "a")->client_secret, "other");
     assert_true(record_of(set, "a")->disabled);
-    check_num("attempts", record_of(set, "a")->retry_max_attempts, 4);
+    check_num("attempts", record_of(set, "a")->terms->retry_max_attempts, 4);
     account_set_free(set);
     /* Names may be given away. */
     check_change(&world, STORE_PATCH, "a", "{\"account_id\":\"z\",\"email\":\"z@x.org\"}", STORE_OK,
