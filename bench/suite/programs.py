@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import urllib.request
 
 from lib.options import nested
 from lib.sim import Sim
@@ -42,10 +43,25 @@ def need(*names):
         raise Skip(str(why)) from None
 
 
-def provider(**options):
-    """A simulator that costs little: no digests, nothing remembered but the
-    last messages."""
-    return Sim(no_digest=True, keep_messages=options.pop("keep_messages", 16), **options)
+class Provider(Sim):
+    """A simulator that costs little: no digests, nothing remembered but the last
+    messages. Half of its accounts are bearerd's; the others are for going straight to
+    it, so that it counts the two apart."""
+
+    def __init__(self, accounts, keep_messages=16, **options):
+        super().__init__(accounts=2 * accounts, no_digest=True, keep_messages=keep_messages,
+                         **options)
+        self.half = accounts
+
+    def relayed(self):
+        return self.accounts()[:self.half]
+
+    def straight(self):
+        return self.accounts()[self.half:]
+
+
+def provider(accounts, **options):
+    return Provider(accounts, **options)
 
 
 class Workplace:
@@ -62,14 +78,14 @@ class Workplace:
         """Users with access tokens, for going straight to the simulator."""
         path = self.dir / "tokens"
         lines = ["%s %s\n" % (one["email"], sim.token(one["email"], 86400))
-                 for one in sim.accounts()]
+                 for one in sim.straight()]
         path.write_text("".join(lines))
         return path
 
     def login_file(self, sim):
         """The same users for bearerd, which trusts the loopback."""
         path = self.dir / "logins"
-        path.write_text("".join("%s x\n" % one["email"] for one in sim.accounts()))
+        path.write_text("".join("%s x\n" % one["email"] for one in sim.relayed()))
         return path
 
 
@@ -94,17 +110,18 @@ class Relay:
     records, or "sqlite" for an empty database."""
 
     def __init__(self, sim, directory, accounts=None, admin=False, **options):
+        self.sim, self.options = sim, dict(UNLIMITED, **options)
         self.port = free_port()
         self.admin_port = free_port() if admin else 0
         self.log = directory / "bearerd.log"
         config, records = directory / "config.yaml", directory / "accounts.json"
-        config.write_text(json.dumps(nested(dict(UNLIMITED, **options))))
+        config.write_text(json.dumps(nested(self.options)))
         if accounts == "sqlite":
             for left in directory.glob("accounts.db*"):
                 left.unlink()
             records = "sqlite:%s" % (directory / "accounts.db")
         else:
-            records.write_text(json.dumps(sim.accounts() if accounts is None else accounts))
+            records.write_text(json.dumps(sim.relayed() if accounts is None else accounts))
             records.chmod(0o600)
         args = program("bearerd") + ["--config", config, "--accounts", records, "--ca-file", sim.ca,
                                      "--host", "127.0.0.1", "--port", self.port,
@@ -132,6 +149,10 @@ class Relay:
     def broker(self):
         return self.popen.pid
 
+    def counter(self, name):
+        with urllib.request.urlopen("http://127.0.0.1:%d/admin/status" % self.admin_port) as answer:
+            return json.load(answer)["counters"][name]
+
     def pin(self, cpus):
         pin(self.broker, cpus)
         pin(self.pid, cpus)
@@ -143,8 +164,19 @@ class Relay:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self.stop()
+    def __exit__(self, kind, *_):
+        try:
+            if not kind:
+                self.check_limits()
+        finally:
+            self.stop()
+
+    def check_limits(self):
+        """One connection too many at the provider, or one message in a minute, and the
+        figures are worth nothing."""
+        self.sim.check_limits(self.options.get("providers.gmail.max_connections", 10),
+                              self.options["providers.gmail.messages_per_minute"],
+                              {one["email"] for one in self.sim.relayed()})
 
     def stop(self):
         self.popen.send_signal(signal.SIGTERM)

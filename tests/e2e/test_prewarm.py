@@ -40,9 +40,8 @@ def test_a_connection_waits_for_the_next_message(sim):
         user = wait_until(lambda: next((user for user, counts in sim.state()["users"].items()
                                         if counts["connections"]), None), 10, "a login")
         assert daemon.send(user, ["x@example.net"]).code == 250
-        state = sim.state()
-        assert max(counts["max_connections"] for counts in state["users"].values()) == 1
-        assert state["errors"] == []
+        assert sim.check_limits(connections=3, per_minute=30)["max_connections"] == 1
+        assert sim.state()["errors"] == []
 
 
 def test_switched_off(sim):

@@ -304,7 +304,7 @@ static void test_short_lived_token_expires(void **state)
     (void)state;
     begin(1);
     ear.life_ms = 10000;
-    world_token(A, 2000);
+    world_token(A, 4000);
     check_outcome(deliver(1, 500, 1), OUTCOME_DELIVERED, 250);
     world_wait_open(0);
     check_outcome(deliver(2, 500, 1), OUTCOME_DELIVERED, 250);
