@@ -21,7 +21,7 @@ def measure(report):
             runs = [load(relay.address, auth="plain", users=place.login_file(sim), flight="bdat",
                          connections=accounts, warm_up=accounts, rate=RATE,
                          seconds=report.seconds * 2) for _ in range(report.runs)]
-            waited = relay.counter("token_wait_total")
+            waited = relay.counters()["token_wait_total"]
     add_rows(report, accounts, runs, waited)
 
 

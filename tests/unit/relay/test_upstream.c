@@ -112,6 +112,7 @@ static void test_spilled_body(void **state)
     (void)state;
     begin(1);
     world_conf->spill_threshold = 65536;
+    world_conf->memory_limit = MIB;
     sent = world_submit(A, 1, 2 * MIB, 1);
     assert_true(sent->job.body.fd >= 0);
     world_wait(sent, 1);
