@@ -6,7 +6,7 @@
 JOBS         ?= $(shell nproc)
 PREFIX       ?= /usr/local
 DESTDIR      ?=
-FUZZ_SECONDS ?= $(if $(CI),10,60)
+FUZZ_SECONDS ?= $(if $(CI),8,60)
 SECONDS      ?= 600
 PYTEST_ARGS  ?=
 

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import subprocess
+import time
 
 from lib.util import Process, free_port, program
 
@@ -44,8 +45,9 @@ def add_rows(report, kind, count, runs, least):
 
 def add_start(report, kind, count, starts):
     group = "accounts in a store: %s, %d of them" % (kind, count)
-    report.add(group, "bearerd: start until they are known, CPU time", [s["cpu"] for s in starts], "s",
-               goal=START_SECONDS if kind == "sqlite" else None)
+    report.add(group, "bearerd: start until they are known, CPU time", [s["cpu"] for s in starts], "s")
+    report.add(group, "bearerd: start until it takes mail, on the clock", [s["wall"] for s in starts],
+               "s", goal=START_SECONDS if kind == "sqlite" else None)
     report.add(group, "bearerd: memory of the broker", [s["rss"] for s in starts], "MB",
                goal=START_MB if kind == "sqlite" else None)
 
@@ -53,6 +55,7 @@ def add_start(report, kind, count, starts):
 def start(place, location):
     config = place.dir / "empty.yaml"
     config.write_text("")
+    began = time.monotonic()
     process = Process(program("bearerd") + [
         "--config", str(config), "--accounts", location, "--host", "127.0.0.1", "--port",
         str(free_port()), "--admin-port", "0", "--log-level", "info"], stream="stderr")
@@ -61,7 +64,8 @@ def start(place, location):
                          "the accounts")
         cpu = cpu_seconds(process.pid)
         process.wait_for(lambda: any("event=ready" in line for line in process.lines), 60, "ready")
-        return {"cpu": cpu, "rss": memory_of(process.pid, "VmHWM") / 1024}
+        return {"cpu": cpu, "wall": time.monotonic() - began,
+                "rss": memory_of(process.pid, "VmHWM") / 1024}
     finally:
         process.kill_all()
 
