@@ -36,7 +36,7 @@ def measure(report):
             for a, b in zip(results["straight"], results["sink"])]
     report.add(GROUP, "CPU of the relay process for a message",
                [run["watched"][0]["cpu_us_per_message"] / 1000 for run in results["relay"]], "ms",
-               "R", both, goal=1.3, note="held in a file meanwhile")
+               "R", both, goal=1.3, note="in memory up to half of limits.memory, else in a file")
 
 
 def middle(values):

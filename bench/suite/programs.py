@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import urllib.request
 
@@ -166,7 +167,10 @@ class Relay:
 
     def __exit__(self, kind, *_):
         try:
-            if not kind:
+            if kind:
+                print("bearerd's last words:\n%s" % self.log.read_text(errors="replace")[-2000:],
+                      file=sys.stderr)
+            else:
                 self.check_limits()
         finally:
             self.stop()

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import signal
 import ssl
+import sys
 import tempfile
 import urllib.error
 import urllib.parse
@@ -124,6 +125,10 @@ class Sim:
 
     def __exit__(self, kind, *_):
         if kind:
+            ended = self.process.popen.poll()
+            if ended is not None:
+                print("the simulator had ended with %d: %s" % (
+                    ended, "\n".join(list(self.process.lines)[-20:])), file=sys.stderr)
             self.process.kill_all()
             self._clean_up()
         else:
