@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "broker/admin/checks.h"
 #include "broker/admin/intake.h"
 #include "broker/admin/sweep.h"
 #include "broker/notify.h"
@@ -391,6 +392,8 @@ static bool build(struct broker *broker, struct reason *why)
 
     list_init(&broker->intakes);
     list_init(&broker->sweeps);
+    list_init(&broker->checks);
+    logins_init(&broker->logins);
     if (!loop_init(&broker->loop, why) || !mailbox_init(&broker->mailbox, &broker->loop, why))
         return false;
     broker->http = http_new(&broker->loop, &settings, why);
@@ -439,6 +442,8 @@ static void take_down(struct broker *broker)
     mailbox_close(&broker->mailbox);
     intakes_abandon(broker);
     sweeps_abandon(broker);
+    checks_abandon(broker);
+    logins_clear(&broker->logins);
     relay_view_gone(broker->view); /* who asked just now hears that there is none */
     relay_view_free(broker->view);
     broker->view = NULL;

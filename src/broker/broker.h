@@ -8,6 +8,7 @@
 #pragma once
 
 #include "broker/address_watch.h"
+#include "broker/admin/login.h"
 #include "broker/admin/server.h"
 #include "broker/ledgers.h"
 #include "broker/listeners.h"
@@ -49,7 +50,9 @@ struct broker {
     struct http *http;
     struct http *verify_http; /* its connections serve no mail */
     struct verifier *verifier;
+    struct logins logins;
     struct list intakes, sweeps; /* intake.broker_node, sweep.broker_node: at work */
+    struct list checks;          /* check.node, of accounts_check.c */
     struct store *store;
     struct tokens tokens;
     struct registry registry;

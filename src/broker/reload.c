@@ -131,8 +131,9 @@ static void on_loaded(struct store_load *load)
     broker->report.problems = &set->problems;
     load->set = NULL; /* end_load may begin another load */
     if (!registry_count(&broker->registry))
-        log_event(LOG_WARN, "no_accounts", log_s("accounts", broker->accounts_path),
-                  log_s("text", "nobody can send before an account is added"));
+        log_event(
+            LOG_WARN, "no_accounts", log_s("accounts", broker->accounts_path),
+            log_s("text", "nobody can send before an account is added: bearerctl login ADDRESS"));
     if (first)
         broker_accounts_loaded(broker);
     end_load(broker);

@@ -74,9 +74,11 @@ static void take_rejected(struct broker *broker, const struct ipc_token_rejected
     struct account *account = find(broker, rejected->id);
     char text[512];
 
-    if (!account)
-        return;
     slice_copy(rejected->text, text, sizeof(text));
+    if (!account) {
+        logins_token_rejected(&broker->logins, rejected->id, text);
+        return;
+    }
     token_rejected(account, rejected->serial, text);
 }
 
@@ -146,6 +148,8 @@ void requests_take(struct broker *broker, const struct ipc_message *message)
     case IPC_POOL:
     case IPC_SNAPSHOT_DONE:
     case IPC_PROBE_DONE:
+    case IPC_DIAGNOSIS_STEP:
+    case IPC_DIAGNOSIS_DONE:
         if (!relay_view_take(broker->view, message))
             broker_protocol_error(broker, ipc_name(message->type));
         break;

@@ -88,6 +88,7 @@ struct conf_provider {
     /* For who signs somebody in: bearerctl login. */
     char authorize_url[CONF_TEXT_MAX], device_url[CONF_TEXT_MAX];
     char authorize_scope[CONF_TEXT_MAX]; /* "" as scope */
+    char authorize_extra[CONF_TEXT_MAX]; /* encoded: "a=b&c=d" */
     char domains[CONF_TEXT_MAX];         /* of its mailboxes: "gmail.com, googlemail.com" */
     enum conf_upstream_tls tls;
     enum conf_mechanism mechanism;

@@ -275,6 +275,11 @@ const struct option_row provider_rows[] = {
      "", TEXT(conf_provider, device_url, form_url)},
     {"authorize_scope", "What is asked for when somebody signs in. Empty: scope.", "",
      TEXT(conf_provider, authorize_scope, form_any)},
+    {"authorize_extra",
+     "Further parameters of authorize_url, for servers that give a refresh token "
+     "only when they "
+     "are there: prompt=consent.",
+     "", TEXT(conf_provider, authorize_extra, form_pairs)},
     {"domains",
      "Domains of the provider's mailboxes, by which bearerctl login chooses it. A domain belongs "
      "to the first provider, by name, that has it.",

@@ -7,8 +7,11 @@ struct builtin {
     uint32_t ceiling;          /* connections that the provider allows a mailbox; 0 unknown */
     struct conf_limits limits; /* those that it documents */
     const char *app_scope, *authorize_url, *device_url, *authorize_scope, *domains;
+    const char *authorize_extra;
 };
 
+/* With who signed in, so that a wrong user is noticed. */
+#define SIGN_IN "offline_access openid profile email"
 #define MICROSOFT(host, call) "https://" host "/common/oauth2/v2.0/" call
 
 /* Microsoft wants the scope in each refresh, Google none; the ceilings are the
@@ -28,7 +31,8 @@ static const struct builtin builtins[] = {
      .limits = {.messages_per_day = 2000, .recipients_per_message = 100},
      .app_scope = "https://mail.google.com/",
      .authorize_url = "https://accounts.google.com/o/oauth2/v2/auth",
-     .authorize_scope = "https://mail.google.com/",
+     .authorize_scope = "https://mail.google.com/ openid email",
+     .authorize_extra = "access_type=offline&prompt=consent",
      .domains = "gmail.com, googlemail.com"},
     {.name = "outlook",
      .token_url = MICROSOFT("login.microsoftonline.com", "token"),
@@ -39,6 +43,7 @@ static const struct builtin builtins[] = {
      .app_scope = "https://outlook.office365.com/.default",
      .authorize_url = MICROSOFT("login.microsoftonline.com", "authorize"),
      .device_url = MICROSOFT("login.microsoftonline.com", "devicecode"),
+     .authorize_scope = "https://outlook.office.com/SMTP.Send " SIGN_IN,
      .domains = "outlook.com, hotmail.com, live.com, msn.com"},
     /* 21Vianet, China. */
     {.name = "outlook-china",
@@ -49,7 +54,8 @@ static const struct builtin builtins[] = {
      .limits = {.messages_per_minute = 30, .recipients_per_day = 10000},
      .app_scope = "https://partner.outlook.cn/.default",
      .authorize_url = MICROSOFT("login.partner.microsoftonline.cn", "authorize"),
-     .device_url = MICROSOFT("login.partner.microsoftonline.cn", "devicecode")},
+     .device_url = MICROSOFT("login.partner.microsoftonline.cn", "devicecode"),
+     .authorize_scope = "https://partner.outlook.cn/SMTP.Send " SIGN_IN},
     /* GCC High. The DoD's differs in the server and the scope. */
     {.name = "outlook-us",
      .token_url = MICROSOFT("login.microsoftonline.us", "token"),
@@ -59,7 +65,8 @@ static const struct builtin builtins[] = {
      .limits = {.messages_per_minute = 30, .recipients_per_day = 10000},
      .app_scope = "https://outlook.office365.us/.default",
      .authorize_url = MICROSOFT("login.microsoftonline.us", "authorize"),
-     .device_url = MICROSOFT("login.microsoftonline.us", "devicecode")},
+     .device_url = MICROSOFT("login.microsoftonline.us", "devicecode"),
+     .authorize_scope = "https://outlook.office365.us/SMTP.Send " SIGN_IN},
     {.name = "yahoo",
      .token_url = "https://api.login.yahoo.com/oauth2/get_token",
      .smtp_endpoint = "smtp.mail.yahoo.com:465",
@@ -184,6 +191,7 @@ static void fill_builtin(struct conf_provider *provider, const struct builtin *f
         {"device_url", from->device_url},
         {"domains", from->domains},
         {"authorize_scope", from->authorize_scope},
+        {"authorize_extra", from->authorize_extra},
     };
 
     slice_copy(slice_of(from->name), provider->name, sizeof(provider->name));

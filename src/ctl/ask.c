@@ -7,6 +7,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "ctl/api.h"
 #include "ctl/ctl.h"
 #include "ctl/safe.h"
 
@@ -45,8 +46,10 @@ int ask_read_line(const char *what, char *out, size_t cap)
     char c;
 
     while ((got = read(STDIN_FILENO, &c, 1)) != 0 && !(got == 1 && c == '\n')) {
-        if (got < 0 && errno == EINTR)
+        if (got < 0 && errno == EINTR && !api_interrupted())
             continue;
+        if (got < 0 && errno == EINTR)
+            return ctl_fail("interrupted");
         if (got < 0)
             return ctl_fail("cannot read %s: %s", what, strerror(errno));
         if (!c)

@@ -82,6 +82,22 @@ static const struct ctl_option remove_options[] = {
     {"dry-run", 0, NULL, NULL, "With --invalid: only tell which."},
     YES_OPTION,
     END_OF_OPTIONS};
+static const struct ctl_option login_options[] = {
+    {"provider", 0, "NAME", NULL,
+     "gmail, outlook, or a provider of bearerd's configuration; else it is known by the account or "
+     "by the address's domain."},
+    {"app", 0, "NAME", NULL, "The application of bearerd's configuration that asks."},
+    {"client-id", 0, "ID", NULL, "The application's id at the provider, in place of --app."},
+    {"client-secret-file", 0, "FILE", NULL, "File that holds its secret, alone in its line."},
+    {"tenant", 0, "ID", NULL, "Microsoft's tenant."},
+    {"device", 0, NULL, NULL, "By a code that is typed on another device, where there is that."},
+    {"no-browser", 0, NULL, NULL, "Open none, only show the address."},
+    {"redirect-uri", 0, "URI", NULL,
+     "The redirect address of the application's registration, where it allows none on this "
+     "machine."},
+    {"all-needing-consent", 0, NULL, NULL,
+     "One after the other, the accounts whose owners must sign in again."},
+    END_OF_OPTIONS};
 static const struct ctl_option passwd_options[] = {
     {"remove", 0, NULL, NULL, "Take the account's password away."}, END_OF_OPTIONS};
 static const struct ctl_option config_options[] = {
@@ -111,6 +127,17 @@ static const struct ctl_option create_options[] = {
     "With --secrets the file is a complete backup, which import reads; it needs root at "          \
     "bearerd's socket or a token with scope write.\n"
 
+#define LOGIN_HELP                                                                                 \
+    "Adds the account with this address, or gives the one that is there a new grant; all else of " \
+    "it stays. A browser on this machine is opened if there is one, and comes back by itself. On " \
+    "a machine without a screen the address to open is printed, and the address where the "        \
+    "browser "                                                                                     \
+    "ended is pasted back. On a terminal it asks for what it cannot know: the provider, the "      \
+    "application.\n"                                                                               \
+    "bearerd itself talks to the provider, also when it runs on another host: no secret of the "   \
+    "application and no token comes here. Nothing is stored when somebody else than the "          \
+    "mailbox's user has signed in.\n"
+
 const struct ctl_command ctl_commands[] = {
     {"accounts list", "[TEXT]", 0, 1, NULL, CTL_JSON, list_options,
      "list accounts and their states", "With TEXT, those with it in their address or id.\n",
@@ -122,7 +149,8 @@ const struct ctl_command ctl_commands[] = {
     {"accounts add", "[ADDRESS]", 0, 1, NULL, CTL_JSON | CTL_SECRET, add_options, "add an account",
      "On a terminal it asks for what is missing; secrets are not shown. From a pipe it reads the "
      "refresh token and, in a second line, the client secret. With --from it reads a record and "
-     "asks nothing. The refresh token is tried at the provider first.\n",
+     "asks nothing. The refresh token is tried at the provider first. Who has none yet uses "
+     "bearerctl login.\n",
      cmd_accounts_add},
     {"accounts set", "ADDRESS", 1, 1, NULL, CTL_JSON | CTL_SECRET, set_options, "change an account",
      "Changes the keys that are named and leaves the others. An empty value removes a key: "
@@ -148,6 +176,18 @@ const struct ctl_command ctl_commands[] = {
      "Named accounts go at once. --invalid and --all ask first; where nobody can be asked they "
      "need --yes.\n",
      cmd_accounts_remove},
+    {"check", "ADDRESS", 1, 1, NULL, CTL_JSON, NULL, "find out why an account does not send",
+     "Goes through all that sending takes and shows each step as it is done: the account's state, "
+     "the token endpoint (DNS, TCP, TLS and its certificate), a new token, what the token says of "
+     "itself (never the token), the mail server (DNS, TCP from the account's own address, TLS, "
+     "greeting, EHLO), the login, and a MAIL FROM that is taken back. What fails has its cause and "
+     "what to do about it. Nothing is sent; the login counts as one. A login that works ends a "
+     "pause that the mail server's refusal began.\n"
+     "The exit code is 0 when all is well, 5 when it works but something needs a look, 1 when a "
+     "step failed.\n",
+     cmd_check},
+    {"login", "[ADDRESS]", 0, 1, NULL, CTL_JSON | CTL_SECRET, login_options,
+     "sign in at the provider for an account", LOGIN_HELP, cmd_login},
     {"import", "FILE", 1, 1, NULL, CTL_JSON | CTL_SECRET, import_options,
      "the same as accounts import", IMPORT_HELP, cmd_accounts_import},
     {"export", "", 0, 0, NULL, CTL_SECRET, export_options, "the same as accounts export",

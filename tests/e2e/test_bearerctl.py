@@ -165,7 +165,7 @@ def test_help_of_groups_and_of_two_words():
 
 
 COMPLETED = [
-    (["acc"], {"accounts"}), (["accounts", "s"], {"show", "set"}), (["--url", "x", "lo"], {"log"}),
+    (["acc"], {"accounts"}), (["accounts", "s"], {"show", "set"}), (["--url", "x", "lo"], {"log", "login"}),
     (["log", "d"], {"debug"}), (["accounts", "list", "--state", "d"], {"disabled"}),
     (["accounts", "list", "--st"], {"--state"}), (["api-token", "create", "--scope", ""], {"read", "write"}),
     (["accounts", "add", "--scope", ""], set()), (["completion", "z"], {"zsh"}),

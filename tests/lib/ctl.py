@@ -15,7 +15,8 @@ from lib.sim import Sim
 from lib.util import PATIENCE, program, wait_until
 
 OK, FAILED, USAGE, UNREACHABLE, FORBIDDEN, PARTLY = range(6)
-OURS = ("BEARERD_URL", "BEARERD_TOKEN", "XOAUTH2_PROXY_URL", "NO_COLOR", "COLUMNS", "HOME", "TERM")
+OURS = ("BEARERD_URL", "BEARERD_TOKEN", "XOAUTH2_PROXY_URL", "NO_COLOR", "COLUMNS", "HOME", "TERM",
+        "BROWSER", "DISPLAY", "WAYLAND_DISPLAY")
 
 
 class Done:

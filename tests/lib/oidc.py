@@ -3,6 +3,7 @@
 import base64
 import json
 import pathlib
+import re
 import shutil
 import signal
 import ssl
@@ -33,6 +34,11 @@ def jwk_of(certificate):
                               check=True).stdout.decode()
     modulus = run("x509", "-in", str(certificate), "-noout", "-modulus").strip().split("=")[1]
     return {"kty": "RSA", "use": "sig", "n": b64url(bytes.fromhex(modulus)), "e": "AQAB"}
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_):
+        return None
 
 
 class OidcProvider:
@@ -68,6 +74,35 @@ class OidcProvider:
         """A refresh token, as the account's consent would have given it."""
         query = urllib.parse.urlencode({"client_id": client_id, "account": account})
         return self.ask("/mint?" + query)["refresh_token"]
+
+    def sit_down(self, account):
+        """Who is at every browser from now on and agrees to everything; "" to nothing."""
+        self.ask("/user?" + urllib.parse.urlencode({"account": account}))
+
+    def browse(self, url, until=None):
+        """A browser that follows each redirect and submits each form that is filled in; the
+        address that begins with `until` is not visited but returned, else the last page."""
+        cookies = urllib.request.HTTPCookieProcessor()
+        opener = urllib.request.build_opener(
+            cookies, _NoRedirect, urllib.request.HTTPSHandler(context=self.context))
+        form = None
+        for _ in range(20):
+            if until and url.startswith(until):
+                return url
+            try:
+                with opener.open(url, form, 60) as answer:
+                    page = answer.read().decode()
+                action = re.search(r'<form[^>]* action="([^"]+)"', page)
+                fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page))
+                if not action or set(fields) == {"xsrf"}:
+                    return page
+                url, form = urllib.parse.urljoin(url, action[1]), \
+                    urllib.parse.urlencode(fields).encode()
+            except urllib.error.HTTPError as error:
+                if error.code not in (302, 303):
+                    return error.read().decode()
+                url, form = urllib.parse.urljoin(url, error.headers["Location"]), None
+        raise AssertionError("no end of redirects: " + url)
 
     def events(self):
         return self.ask("/events")

@@ -17,6 +17,8 @@ admin_handler rekey_begin;
 admin_handler addresses_show;
 /* api_token_routes.c */
 admin_handler api_tokens_list, api_tokens_create, api_tokens_delete;
+/* login_routes.c */
+admin_handler logins_begin, logins_show, logins_finish, logins_delete;
 /* metrics.c */
 admin_handler metrics_show;
 /* openapi.c */

@@ -107,5 +107,11 @@ const struct admin_route admin_routes[] = {
     {"POST", "/admin/api-tokens", ADMIN_OWNER, 4096, api_tokens_create, "Makes an API token", ""},
     {"DELETE", "/admin/api-tokens/{name}", ADMIN_OWNER, 0, api_tokens_delete,
      "Removes an API token", ""},
+    {"POST", "/admin/logins", ADMIN_WRITE, 16384, logins_begin,
+     "Begins to sign somebody in at a provider", ""},
+    {"GET", "/admin/logins/{id}", ADMIN_WRITE, 0, logins_show, "How far a login is", ""},
+    {"POST", "/admin/logins/{id}", ADMIN_WRITE, 32768, logins_finish,
+     "Hands over the address to which the browser was sent", ""},
+    {"DELETE", "/admin/logins/{id}", ADMIN_WRITE, 0, logins_delete, "Gives a login up", ""},
     {NULL},
 };

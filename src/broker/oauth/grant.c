@@ -106,3 +106,40 @@ bool grant_write(struct form *form, const struct account_record *record, const c
     form_add_encoded(form, record->extra);
     return !form->failed;
 }
+
+/* --- somebody signs in ------------------------------------------------------------ */
+
+static bool finish(struct form *form, const struct account_record *record, const char *scope,
+                   uint64_t wall_ms)
+{
+    if (!add_client(form, record, wall_ms / 1000))
+        return false;
+    if (scope[0])
+        form_add(form, "scope", slice_of(scope));
+    form_add_encoded(form, record->extra);
+    return !form->failed;
+}
+
+bool grant_write_code(struct form *form, const struct account_record *record, const char *code,
+                      const char *verifier, const char *redirect_uri, uint64_t wall_ms)
+{
+    form_add(form, "grant_type", SLICE("authorization_code"));
+    form_add(form, "code", slice_of(code));
+    form_add(form, "redirect_uri", slice_of(redirect_uri));
+    form_add(form, "code_verifier", slice_of(verifier));
+    return finish(form, record, "", wall_ms);
+}
+
+bool grant_write_device(struct form *form, const struct account_record *record,
+                        const char *device_code, uint64_t wall_ms)
+{
+    form_add(form, "grant_type", SLICE("urn:ietf:params:oauth:grant-type:device_code"));
+    form_add(form, "device_code", slice_of(device_code));
+    return finish(form, record, "", wall_ms);
+}
+
+bool grant_write_device_begin(struct form *form, const struct account_record *record,
+                              const char *scope, uint64_t wall_ms)
+{
+    return finish(form, record, scope, wall_ms);
+}

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "broker/oauth/response.h"
+#include "net/cert_facts.h"
 #include "net/loop.h"
 
 struct http;
@@ -35,5 +36,23 @@ void http_free(struct http *http);
  * called later, never from inside. NULL when memory is out. */
 struct http_request *http_post(struct http *http, const char *url, struct slice body, bool fresh,
                                http_done *done, void *owner);
+/* --- a look at the way to a host ---------------------------------------------------- */
+
+enum http_stage { HTTP_DNS, HTTP_TCP, HTTP_TLS, HTTP_STAGES };
+
+struct http_look {
+    unsigned reached;              /* stages that succeeded: HTTP_STAGES: all */
+    uint64_t took_ms[HTTP_STAGES]; /* of those */
+    const char *why;               /* the next one failed; NULL: none did */
+    const char *address, *source;  /* of the connection; "" not known */
+    struct cert_facts cert;        /* of the host, once TLS is there */
+};
+
+/* Valid during the call; the request is gone after it. */
+typedef void http_looked(void *owner, const struct http_look *look);
+
+/* Connects, verifies the certificate, and leaves: nothing is asked. As http_post. */
+struct http_request *http_look(struct http *http, const char *url, http_looked *done, void *owner);
+
 /* No callback follows. */
 void http_cancel(struct http_request *request);

@@ -76,6 +76,7 @@ struct account {
     struct timer warm_timer;
     /* For administrators. */
     struct list probes;          /* probe.node */
+    struct diagnosis *diagnosis; /* NULL: none is under way */
     bool checking;               /* an idle connection is asked for a sign of life */
     uint64_t messages[OUTCOMES]; /* by what became of them */
     uint64_t last_delivery_wall_ms;

@@ -99,6 +99,36 @@ static void test_refresh_token(void **state)
     record_free(record);
 }
 
+static void check_form(struct form *form, bool ok, const char *wanted)
+{
+    assert_true(ok);
+    check_text("form", (struct slice){form->at, form->len}, wanted);
+    form_clear(form);
+    form_init(form);
+}
+
+/* What is sent while somebody signs in. */
+static void test_signing_in(void **state)
+{
+    struct account_record *record =
+        record_of("{\"email\":\"a@b\",\"provider\":\"outlook\",\"client_id\":\"c\","
+                  "\"client_secret\":\"\",\"refresh_token\":\"none\",\"extra\":{\"x\":\"y\"}}");
+    struct form form;
+
+    (void)state;
+    form_init(&form);
+    check_form(&form,
+               grant_write_code(&form, record, "4/0A&b", "verifier", "http://localhost:1", WALL_MS),
+               "grant_type=authorization_code&code=4%2F0A%26b&redirect_uri=http%3A%2F%2Flocalhost"
+               "%3A1&code_verifier=verifier&client_id=c&x=y");
+    check_form(&form, grant_write_device_begin(&form, record, "a b", WALL_MS),
+               "client_id=c&scope=a%20b&x=y");
+    check_form(&form, grant_write_device(&form, record, "code", WALL_MS),
+               "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&device_code=code&"
+               "client_id=c&x=y");
+    record_free(record);
+}
+
 static void test_client_credentials(void **state)
 {
     struct account_record *record =
@@ -187,9 +217,8 @@ static void test_service_accounts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refresh_token),
-        cmocka_unit_test(test_client_credentials),
-        cmocka_unit_test(test_certificates),
+        cmocka_unit_test(test_refresh_token),      cmocka_unit_test(test_signing_in),
+        cmocka_unit_test(test_client_credentials), cmocka_unit_test(test_certificates),
         cmocka_unit_test(test_service_accounts),
     };
     int failed;

@@ -28,11 +28,12 @@ static const char *other_value(const struct option_row *row, char *memory, size_
     case OPTION_FACTOR:
         return "1.234";
     case OPTION_TEXT:
-        return strcmp(row->form->expects, "host:port") == 0         ? "smtp.example:465"
-               : strcmp(row->form->expects, "an https:// URL") == 0 ? "https://a.example/=x"
-               : strcmp(row->name, "admin.host") == 0               ? "::1"
-               : strcmp(row->form->expects, "a host name") == 0     ? "a.example"
-                                                                    : "/a=b c";
+        return strcmp(row->form->expects, "host:port") == 0          ? "smtp.example:465"
+               : strcmp(row->form->expects, "an https:// URL") == 0  ? "https://a.example/=x"
+               : strcmp(row->name, "admin.host") == 0                ? "::1"
+               : strcmp(row->form->expects, "a host name") == 0      ? "a.example"
+               : strncmp(row->form->expects, "form fields", 11) == 0 ? "a=b&c=d"
+                                                                     : "/a=b c";
     case OPTION_DURATION:
         text_addf(&text, "%llums", (unsigned long long)row->max - 1);
         return memory;
