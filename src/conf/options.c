@@ -160,9 +160,10 @@ const struct option_row option_rows[] = {
     {"limits.min_data_rate",
      "Octets per second that a client must send of its message on average; 0: any.", "500",
      U32(conf, min_data_rate, 0, 1000000000)},
-    {"spill.threshold", "A message larger than this is held in a temporary file once half of limits.memory is in use; "
-     "any message is once all of it is.", "1M",
-     SIZE(conf, spill_threshold, 0, 1024 * GIB)},
+    {"spill.threshold",
+     "A message larger than this is held in a temporary file once half of limits.memory is in use; "
+     "any message is once all of it is.",
+     "1M", SIZE(conf, spill_threshold, 0, 1024 * GIB)},
     {"spill.dir", "Where such files are. They have no name, so none is left behind.", "/var/tmp",
      .min = 1, TEXT(conf, spill_dir, form_path)},
     {"timeouts.command", "How long a client may take for its next command.", "5m",
