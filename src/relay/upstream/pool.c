@@ -1,6 +1,5 @@
 #include "relay/upstream/pool.h"
 
-#include "base/clock.h"
 #include "relay/upstream/capacity.h"
 #include "relay/upstream/diagnosis.h"
 #include "relay/upstream/probe.h"
