@@ -86,7 +86,7 @@ def hand_over(daemon, login, text, status=202):
 
 def outcome(daemon, login, state="done"):
     over = wait_until(lambda: (lambda now: now["state"] != "pending" and now)(show(daemon, login)),
-                      30, "the login to be over")
+                      30, "the login to be over", every=0.05)
     assert over["state"] == state, over
     return over
 

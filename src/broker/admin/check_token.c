@@ -135,6 +135,7 @@ static void on_token(struct token_waiter *waiter, enum oauth_class class_, const
 static void ask_for_token(struct check *check)
 {
     check->waiter.done = on_token;
+    token_load(check_account(check)); /* should the endpoint not answer, this one is looked at */
     token_verify(check_account(check), &check->waiter);
 }
 

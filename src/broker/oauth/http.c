@@ -31,7 +31,7 @@ struct http_request {
     size_t body_len;
     char *answer; /* OAUTH_BODY_MAX octets, once the first came */
     size_t answer_len;
-    bool too_large;
+    bool too_large, status_only;
     char retry_after[64], content_type[64], date[64];
     char error[CURL_ERROR_SIZE];
     http_done *done;
@@ -207,6 +207,8 @@ static size_t on_body(char *octets, size_t size, size_t count, void *owner)
     struct http_request *request = owner;
     size_t len = size * count;
 
+    if (request->status_only)
+        return len;
     if (!request->answer)
         request->answer = malloc(OAUTH_BODY_MAX);
     if (!request->answer || len > OAUTH_BODY_MAX - request->answer_len) {
@@ -240,12 +242,13 @@ static size_t on_header(char *octets, size_t size, size_t count, void *owner)
     return line.len;
 }
 
-static void set_protocols(CURL *easy)
+static void set_protocols(CURL *easy, bool plain)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, plain ? "https,http" : "https");
 #else
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)CURLPROTO_HTTPS);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
+                     (long)(plain ? CURLPROTO_HTTPS | CURLPROTO_HTTP : CURLPROTO_HTTPS));
 #endif
 }
 
@@ -265,20 +268,20 @@ static void set_tls(CURL *easy, const struct http_settings *settings)
 #endif
 }
 
-static void set_transfer(struct http_request *request, const char *url, bool fresh)
+static void set_transfer(struct http_request *request, const struct http_call *call)
 {
     const struct http_settings *settings = &request->http->settings;
     CURL *easy = request->easy;
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    set_protocols(easy);
+    curl_easy_setopt(easy, CURLOPT_URL, call->url);
+    set_protocols(easy, call->plain);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, fresh ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, call->fresh ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->fresh ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)settings->timeout_ms);
@@ -300,18 +303,31 @@ static void set_transfer(struct http_request *request, const char *url, bool fre
 }
 
 /* False: memory is out. */
-static bool begin(struct http_request *request, const char *url, bool fresh)
+static bool add_headers(struct http_request *request, const char *const *headers)
 {
-    request->headers = curl_slist_append(NULL, "Accept: application/json");
+    for (; *headers; headers++) {
+        struct curl_slist *longer = curl_slist_append(request->headers, *headers);
+
+        if (!longer)
+            return false;
+        request->headers = longer;
+    }
+    return true;
+}
+
+static bool begin(struct http_request *request, const struct http_call *call)
+{
     request->easy = curl_easy_init();
-    if (!request->headers || !request->easy)
+    if (!request->easy || !add_headers(request, call->headers))
         return false;
-    set_transfer(request, url, fresh);
+    set_transfer(request, call);
     return curl_multi_add_handle(request->http->multi, request->easy) == CURLM_OK;
 }
 
-struct http_request *http_post(struct http *http, const char *url, struct slice body, bool fresh,
-                               http_done *done, void *owner)
+static const char *const json_headers[] = {"Accept: application/json", NULL};
+
+struct http_request *http_send(struct http *http, const struct http_call *call, http_done *done,
+                               void *owner)
 {
     struct http_request *request = calloc(1, sizeof(*request));
 
@@ -320,10 +336,11 @@ struct http_request *http_post(struct http *http, const char *url, struct slice 
     request->http = http;
     request->done = done;
     request->owner = owner;
-    request->body = slice_dup(body);
-    request->body_len = body.len;
+    request->status_only = call->status_only;
+    request->body = slice_dup(call->body);
+    request->body_len = call->body.len;
     list_push_tail(&http->requests, &request->node);
-    if (request->body && begin(request, url, fresh))
+    if (request->body && begin(request, call))
         return request;
     free_request(request);
     return NULL;
@@ -331,6 +348,7 @@ struct http_request *http_post(struct http *http, const char *url, struct slice 
 
 struct http_request *http_look(struct http *http, const char *url, http_looked *done, void *owner)
 {
+    struct http_call call = {.url = url, .headers = json_headers, .fresh = true};
     struct http_request *request = calloc(1, sizeof(*request));
 
     if (!request)
@@ -339,10 +357,17 @@ struct http_request *http_look(struct http *http, const char *url, http_looked *
     request->looked = done;
     request->owner = owner;
     list_push_tail(&http->requests, &request->node);
-    if (begin(request, url, true))
+    if (begin(request, &call))
         return request;
     free_request(request);
     return NULL;
+}
+
+struct http_request *http_post(struct http *http, const char *url, struct slice body, bool fresh,
+                               http_done *done, void *owner)
+{
+    return http_send(http, &(struct http_call){url, body, json_headers, fresh, false, false}, done,
+                     owner);
 }
 
 void http_cancel(struct http_request *request)

@@ -1,4 +1,5 @@
-/* HTTPS requests to token endpoints: libcurl's multi interface on our loop.
+/* HTTPS requests to token endpoints and to the receiver of events: libcurl's multi interface on
+ * our loop.
  *
  * Connections are kept and shared (HTTP/2 where offered); TLS is always
  * verified; redirects are refused, because a redirect would carry a refresh
@@ -30,6 +31,19 @@ void http_configure(struct http *http, const struct http_settings *settings);
 /* Cancels what is running. The loop must run on for its handles to close; the
  * memory goes with them. */
 void http_free(struct http *http);
+
+/* A POST of anything. */
+struct http_call {
+    const char *url;
+    struct slice body;
+    const char *const *headers; /* "Name: value", NULL-terminated */
+    bool fresh;                 /* as below */
+    bool plain;                 /* http:// serves, too: to this host */
+    bool status_only;           /* of the answer's body nothing is kept */
+};
+/* As http_post. */
+struct http_request *http_send(struct http *http, const struct http_call *call, http_done *done,
+                               void *owner);
 
 /* Sends a form; `body` is copied, and the copy wiped. `fresh`: on a connection of
  * its own, because the one that would be shared may be the trouble. `done` is
