@@ -12,6 +12,7 @@ import pytest
 
 from lib.ctl import FAILED, OK, PARTLY, USAGE, FORBIDDEN, Ctl, Terminal
 from lib.daemon import Bearerd
+from lib.fakeapi import FakeApi
 from lib.sim import Sim
 from lib.util import program, wait_until
 
@@ -156,6 +157,35 @@ def test_a_browser_that_does_not_start(google, gmail):
     assert b"Open this page in a browser" in running.terminal.shown
     running.paste(agree(gmail, address, A))
     assert running.end()[0] == OK
+
+
+@pytest.mark.parametrize("flow", ["browser", "device"])
+def test_what_is_not_opened(tmp_path, flow):
+    """A bearerd that is somebody else's has nothing run on this machine: what is no plain address
+    of the web is shown, and not handed to a program."""
+    script, opened = tmp_path / "browser", tmp_path / "opened"
+    script.write_text("#!/bin/sh\nprintf '%%s\\n' \"$@\" >>%s\n" % opened)
+    script.chmod(0o755)
+    key = {"browser": "authorize_url", "device": "verification_uri"}[flow]
+    more = ("--device",) if flow == "device" else ()
+
+    def show(address):
+        login = {"success": True, "id": "x", "email": A, "provider": "p", "flow": flow,
+                 "state": "pending", "user_code": "CODE", "oauth_state": "s", key: address}
+        failed = dict(login, state="failed", error="no", hint="none")
+        fake = FakeApi({"POST /admin/logins": (201, login), "GET /admin/logins/x": failed})
+        done = Ctl(fake.url, BROWSER=str(script))("login", A, *more)
+        fake.stop()
+        return done
+    for address in ("--help", "file:///etc/passwd", "http://id.example/", "javascript:alert(1)",
+                    "https://id.example/$(id)", "https://id.example/'", "https://id.example/ -x",
+                    "HTTPS://id.example/;id", "https://id.example/\x1b[2J\n", ""):
+        done = show(address)
+        assert done.code == FAILED and "should show" not in done.err, address
+        assert "\x1b" not in done.err
+    assert "should show" in show("https://id.example/a?b=c%20d&e=f").err
+    wait_until(opened.exists, 10, "the address that is opened")
+    assert opened.read_text() == "https://id.example/a?b=c%20d&e=f\n"
 
 
 def test_consent_is_refused(google, gmail, browser):
