@@ -1,6 +1,7 @@
 """bearerctl login as people use it: with a browser that is scripted, with an address that is
 pasted, by a code on another device; and what it says when it cannot go on."""
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -288,12 +289,33 @@ def test_an_address_from_a_pipe(google, gmail):
     assert process.returncode == OK and b"was added" in out, err
 
 
-def test_interrupted(google):
+@pytest.mark.parametrize("flow", ["browser", "device"])
+def test_interrupted(request, flow):
+    """bearerd waits no longer then."""
+    daemon = request.getfixturevalue("google" if flow == "browser" else "microsoft")
+    running = Running(daemon, A, *(("--device",) if flow == "device" else ()))
+    running.terminal.expect(b"press Enter." if flow == "browser" else b"Waiting until")
+    os.kill(running.terminal.process.pid, signal.SIGINT)
+    code, shown = running.end()
+    assert code == FAILED and "the login was given up" in shown
+    daemon.wait_event("login_given_up", email=A)
+
+
+def test_interrupted_with_bearerd_gone(google):
     running = Running(google, A)
     running.address()
-    running.terminal.type(b"\x03")
-    os.kill(running.terminal.process.pid, 2)
-    assert running.end()[0] == FAILED
+    google.process.signal(signal.SIGSTOP)
+    os.kill(running.terminal.process.pid, signal.SIGINT)
+    code, shown = running.end()
+    google.process.signal(signal.SIGCONT)
+    assert code == FAILED and "given up" not in shown
+
+
+def test_nobody_can_bring_the_address(google):
+    """Neither a listener nor an input: to wait for the end of the login helps nobody."""
+    done = ctl_of(google)("login", A, "--redirect-uri", "https://relay.example.com/", "--no-browser")
+    assert done.code == FAILED and "standard input has ended" in done.err
+    google.wait_event("login_given_up", email=A)
 
 
 # --- by a code on another device -----------------------------------------------------

@@ -338,6 +338,9 @@ bool login_cancel(struct login *login)
 {
     if (login->state == LOGIN_STORING)
         return false;
+    if (!login_over(login))
+        log_event(LOG_INFO, "login_given_up", log_s("email", login->email),
+                  log_s("provider", login->provider));
     login_free(login);
     return true;
 }
