@@ -86,7 +86,7 @@ def hand_over(daemon, login, text, status=202):
 
 def outcome(daemon, login, state="done"):
     over = wait_until(lambda: (lambda now: now["state"] != "pending" and now)(show(daemon, login)),
-                      30, "the login to be over")
+                      30, "the login to be over", every=0.05)
     assert over["state"] == state, over
     return over
 
@@ -358,6 +358,74 @@ def test_nobody_can_tell_who_it_is(make, gmail):
     hand_over(daemon, login, sign_in(gmail, login, A))
     done = outcome(daemon, login)
     assert "421 4.3.0" in done["warning"] and done["action"] == "added"
+
+
+# --- where it goes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key, value", [
+    ("oauth_token_url", "https://tokens.example/token"),
+    ("oauth_endpoint", "mail.example:465")])
+def test_a_record_that_would_send_them_elsewhere(make, gmail, key, value):
+    """Whoever may write records, but reads no secrets, does not get those that a person gives."""
+    daemon = make(gmail, "gmail", [gmail.account(A, **{key: value})])
+    for body in ({}, client_of(gmail, "desktop")):
+        refused = begin(daemon, A, 409, **body)
+        assert refused["field"] == key and "providers.NAME" in refused["error"]
+    # Only the owner changes that without naming the secrets anew.
+    path = "/admin/accounts/" + A
+    assert daemon.admin.request("PATCH", path, {key: None}).status == 403
+    assert daemon.owner.request("PATCH", path, {key: None}).status == 200
+    login = begin(daemon, A)
+    hand_over(daemon, login, sign_in(gmail, login, A))
+    outcome(daemon, login)
+    relays(daemon, gmail, A)
+
+
+def test_a_record_that_could_not_serve(make, m365):
+    """What it says of places is forgotten when it is mended by a login."""
+    broken = m365.account(A, oauth_token_url="https://tokens.example/token",
+                          oauth_endpoint="mail.example:465")
+    del broken["refresh_token"]
+    daemon = make(m365, "outlook", [broken])
+    assert not accounts(daemon)
+    login = begin(daemon, A, tenant=m365.tenant, **client_of(m365, "public"))
+    hand_over(daemon, login, sign_in(m365, login, A))
+    outcome(daemon, login)
+    assert "example/" not in json.dumps(daemon.stored_accounts()[0])
+    relays(daemon, m365, A)
+
+
+CHANGES = {"client": {"client_id": "another", "client_secret": "x", "refresh_token": "x"},
+           "secret": {"client_secret": "another-secret"}, "place": {"oauth_endpoint": "localhost:1"},
+           "removed": None}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("when", ["waiting", "exchanging", "checking"])
+def test_an_account_that_changes_meanwhile(make, gmail, when, what):
+    """The code goes to nobody else, and the token into no other record."""
+    mine = gmail.account(A)
+    daemon = make(gmail, "gmail", [mine],
+                  **{"providers.gmail.authorize_scope": "https://mail.google.com/"})
+    wait_until(lambda: accounts(daemon)[0]["state"] == "active", 20, "the account")
+    login = begin(daemon, A)
+    where = sign_in(gmail, login, A)
+    gmail.knobs(**{"exchanging": {"token_delay_ms": 1500}, "checking": {"auth_delay_ms": 1500},
+                   "waiting": {}}[when])
+    if when != "waiting":
+        hand_over(daemon, login, where)
+        wait_until(lambda: show(daemon, login)["step"] == when, 10, when)
+    method = "PATCH" if CHANGES[what] else "DELETE"
+    answer = daemon.owner.request(method, "/admin/accounts/" + A, CHANGES[what])
+    assert answer.status == 200, answer
+    if when == "waiting":
+        hand_over(daemon, login, where)
+    failed = outcome(daemon, login, "failed")
+    assert failed["cause"] == "not_stored" and "meanwhile" in failed["error"]
+    stored = daemon.stored_accounts()
+    assert len(stored) == (what != "removed")
+    assert not stored or stored[0]["refresh_token"] in ("x", mine["refresh_token"])
 
 
 # --- by a code on another device -------------------------------------------------------

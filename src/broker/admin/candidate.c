@@ -236,6 +236,13 @@ static void forget_unseen(json_t *object)
     forget_grant(object);
 }
 
+/* Nor are those of the request for the place that such a record names. */
+static void forget_unseen_place(json_t *object)
+{
+    forget(object, "oauth_endpoint");
+    forget(object, "oauth_token_url");
+}
+
 static struct account *existing(const struct broker *broker, const json_t *object)
 {
     return registry_by_login(&broker->registry, slice_of(text_of(object, "email")));
@@ -278,6 +285,8 @@ static bool fill(struct candidate *candidate, struct broker *broker, const struc
         if (candidate->overwrite)
             forget_unseen(object);
         fill_defaults(object, broker, conf);
+        if (candidate->overwrite)
+            forget_unseen_place(object);
         *whole = json_incref(object);
     }
     return *whole || reason_set(why, "out of memory");

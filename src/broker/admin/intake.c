@@ -257,7 +257,9 @@ static void write_checked(struct intake *intake)
         }
         /* The store works with it on a thread of its own: it is handed over whole. */
         intake->write.edits[i] = (struct store_edit){
-            .kind = item->overwrite ? STORE_REPLACE : STORE_ADD, .object = item->object};
+            .kind = item->overwrite ? STORE_REPLACE : STORE_ADD,
+            .object = item->object,
+            .place = item->place};
         item->object = NULL;
         intake->writing[i++] = item;
     }

@@ -73,6 +73,7 @@ static void drop_secrets(struct login *login)
     secret_free(&login->code);
     secret_free(&login->refresh_token);
     secret_free(&login->authorize_url);
+    login_place_clear(login);
     token_grant_clear(&login->grant);
     device_grant_clear(&login->device);
 }
@@ -170,9 +171,10 @@ const struct account_record *login_record(struct login *login)
     if (login->record)
         return login->record;
     account = registry_by_id(&login->broker->registry, slice_of(login->account_id));
-    if (account)
+    if (account && store_place_is(&login->place, account->record))
         return account->record;
-    login_fail(login, LOGIN_NOT_STORED, "the account was removed meanwhile");
+    login_fail(login, LOGIN_NOT_STORED,
+               account ? "the account was changed meanwhile" : "the account was removed meanwhile");
     return NULL;
 }
 
@@ -213,6 +215,7 @@ static void store_new(struct login *login)
     intake->finished = on_taken;
     login->intake = intake;
     json_object_set_new(login->object, "refresh_token", json_string(login->refresh_token));
+    item->place = &login->place;
     intake_check(item, login->object);
     if (item->verdict == INTAKE_PENDING) {
         item->grant = login->grant;
@@ -254,6 +257,7 @@ static void store_token(struct login *login)
     change->write.edits[0] =
         (struct store_edit){.kind = STORE_PATCH,
                             .id = slice_dup(slice_of(login->account_id)),
+                            .place = &login->place,
                             .object = json_pack("{s:s}", "refresh_token", login->refresh_token)};
     login->change = change;
     change_submit(change, on_patched);
