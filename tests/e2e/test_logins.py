@@ -520,6 +520,16 @@ def test_one_login_for_a_mailbox(make, gmail):
     outcome(daemon, second)
 
 
+def test_what_cannot_begin_ends_no_other(make, gmail):
+    daemon = make(gmail, "gmail")
+    login = begin(daemon, A, **client_of(gmail, "desktop"))
+    begin(daemon, A, 400, client_id="x", client_secret="x", redirect_uri="http://example.com/")
+    begin(daemon, A, 400, client_id="x", tenant="no tenant")
+    assert show(daemon, login)["step"] == "waiting"
+    hand_over(daemon, login, sign_in(gmail, login, A))
+    outcome(daemon, login)
+
+
 def test_giving_up(make, gmail):
     daemon = make(gmail, "gmail")
     login = begin(daemon, A, **client_of(gmail, "desktop"))

@@ -363,20 +363,24 @@ static bool begin_device(struct plan *plan, const struct account_record *record,
 
 /* --- beginning ------------------------------------------------------------------------ */
 
-static bool make_room(struct plan *plan)
+/* For the new one, which is on the list already: nothing of it is wrong, or no other one would
+ * have to go. */
+static bool make_room(struct plan *plan, const struct login *fresh)
 {
     struct list *list = &plan->broker->logins.list;
 
     list_foreach_safe (list, node) {
         struct login *login = container_of(node, struct login, node);
-        bool same = slice_equal_nocase(slice_of(login->email), slice_of(plan->wish->email));
+        bool same = slice_equal_nocase(slice_of(login->email), slice_of(fresh->email));
 
+        if (login == fresh)
+            continue;
         if (same && (login->state == LOGIN_WAITING || login->state == LOGIN_BEGINNING))
             login_fail(login, LOGIN_REPLACED, "another login of this mailbox was begun");
-        if (list->count >= LOGINS_MAX && login_over(login))
+        if (list->count > LOGINS_MAX && login_over(login))
             login_free(login);
     }
-    return list->count < LOGINS_MAX ||
+    return list->count <= LOGINS_MAX ||
            refuse(plan, 503, NULL, NULL, "%d logins are under way already; try again in a while",
                   LOGINS_MAX);
 }
@@ -434,9 +438,9 @@ struct login *login_begin(struct broker *broker, const struct login_wish *wish,
 
     *refusal = (struct login_refusal){.status = 500, .why = {"out of memory"}};
     if (!find_app(&plan) || !find_provider(&plan) || !check_flow(&plan) || !find_client(&plan) ||
-        !make_room(&plan) || !(login = login_new(&plan)))
+        !(login = login_new(&plan)))
         return NULL;
-    if (!prepare(&plan, login)) {
+    if (!prepare(&plan, login) || !make_room(&plan, login)) {
         login_free(login);
         return NULL;
     }
