@@ -350,6 +350,25 @@ def test_somebody_else_signs_in(make, m365, told):
     relays(daemon, m365, A)
 
 
+def test_an_address_that_is_cut_in_a_message(make, m365):
+    """Within a character, of all places."""
+    daemon = make(m365, "outlook")
+    login = begin(daemon, "a" + 62 * "\u00e9" + "@example.test", **client_of(m365, "public"))
+    hand_over(daemon, login, sign_in(m365, login, B))
+    failed = outcome(daemon, login, "failed")
+    assert failed["cause"] == "wrong_user" and failed["error"].startswith(B + " has signed in")
+
+
+@pytest.mark.parametrize("email", ["a b@example.test", "a\x1b[2J@example.test", "a\r\nX: y@example.test",
+                                   "@", "a@", "@example.test", "a@example.test\u0000"])
+def test_an_address_that_is_none(make, gmail, email):
+    daemon = make(gmail, "gmail")
+    answer = daemon.admin.request("POST", "/admin/logins", dict(
+        client_of(gmail, "desktop"), email=email, provider="gmail", redirect_uri=REDIRECT))
+    assert answer.status == 400 and answer.json["error"], answer
+    assert "\x1b" not in daemon.process.text and not daemon.events("login_begun")
+
+
 def test_nobody_can_tell_who_it_is(make, gmail):
     """No identity token, and the mail server is down: it is stored with a warning."""
     daemon = make(gmail, "gmail", **{"providers.gmail.authorize_scope": "https://mail.google.com/"})

@@ -155,10 +155,23 @@ static void set_hint(struct login *login)
     }
 }
 
+void login_set_text(char text[LOGIN_TEXT_MAX], const char *words)
+{
+    json_t *json;
+
+    slice_copy(slice_of(words), text, LOGIN_TEXT_MAX);
+    json = json_string(text); /* NULL: it is no UTF-8 */
+    for (char *at = text; *at; at++) {
+        if ((*at > 0 && *at < ' ') || *at == 127 || (*at < 0 && !json))
+            *at = '?';
+    }
+    json_decref(json);
+}
+
 void login_fail(struct login *login, enum login_fault fault, const char *error)
 {
     login->fault = fault;
-    slice_copy(slice_of(error), login->error, sizeof(login->error));
+    login_set_text(login->error, error);
     set_hint(login);
     login_probe_end(login);
     login_move(login, LOGIN_FAILED);

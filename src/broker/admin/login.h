@@ -156,6 +156,9 @@ extern const char *const login_state_names[LOGIN_STATES];
 
 void login_move(struct login *login, enum login_state state);
 void login_fail(struct login *login, enum login_fault fault, const char *error);
+/* What the relay, the provider and the person say, cut to size perhaps within a character: made
+ * good for JSON and the log. */
+void login_set_text(char text[LOGIN_TEXT_MAX], const char *words);
 void login_free(struct login *login);
 void login_init_timers(struct login *login);
 /* The record whose client and place count; NULL: the account is gone or has others, and the

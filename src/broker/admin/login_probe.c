@@ -84,6 +84,7 @@ static void refuse(struct login *login, const char *said, bool tried)
 static void on_probed(void *owner, bool ok, const char *said)
 {
     struct login *login = owner;
+    char memory[LOGIN_TEXT_MAX];
     struct text text;
 
     login_probe_end(login);
@@ -92,9 +93,10 @@ static void on_probed(void *owner, bool ok, const char *said)
         return;
     }
     if (!ok) { /* nobody said that it is the wrong one */
-        text_init(&text, login->warning, sizeof(login->warning));
+        text_init(&text, memory, sizeof(memory));
         text_addf(&text, "the mail server could not be asked whether this is %.120s: %.400s",
                   login->email, said);
+        login_set_text(login->warning, memory);
     }
     login_store(login);
 }
