@@ -121,6 +121,11 @@ static void mask_all(const struct login *login, const struct account_record *rec
     mask(response, login->device.device_code);
 }
 
+static uint64_t time_at(struct login *login, const char *url)
+{
+    return host_clock_now(clocks_of(&login->broker->tokens.clocks, url), clock_wall_ms());
+}
+
 static void on_tokens(void *owner, const struct oauth_answer *answer, const char *why)
 {
     struct login *login = owner;
@@ -140,7 +145,8 @@ static void on_tokens(void *owner, const struct oauth_answer *answer, const char
     if (answer) {
         host_clock_sample(clocks_of(&login->broker->tokens.clocks, record->token_url), answer->date,
                           answer->wall_ms);
-        identity_read(&login->identity, answer->body, record->client_id);
+        identity_read(&login->identity, answer->body, record->client_id,
+                      time_at(login, record->token_url));
         oauth_response_read(&response, answer);
     } else {
         oauth_response_failed(&response, why);
@@ -153,11 +159,6 @@ static void on_tokens(void *owner, const struct oauth_answer *answer, const char
     else
         take_failure(login, &response);
     oauth_response_clear(&response);
-}
-
-static uint64_t time_at(struct login *login, const char *url)
-{
-    return host_clock_now(clocks_of(&login->broker->tokens.clocks, url), clock_wall_ms());
 }
 
 static bool post(struct login *login, const char *url, struct form *form, bool written,
