@@ -84,10 +84,10 @@ def hand_over(daemon, login, text, status=202):
     return answer.json
 
 
-def outcome(daemon, login, state="done"):
+def outcome(daemon, login, state="done", about=""):
     over = wait_until(lambda: (lambda now: now["state"] != "pending" and now)(show(daemon, login)),
-                      30, "the login to be over", every=0.05)
-    assert over["state"] == state, over
+                      30, "the login to be over " + about, every=0.05)
+    assert over["state"] == state, (over, about)
     return over
 
 
@@ -478,6 +478,51 @@ def test_a_device_that_fails(make, m365, action, cause):
     m365.answer_device(action, A)
     failed = outcome(daemon, login, "failed")
     assert failed["cause"] == cause and failed["hint"] and not accounts(daemon)
+
+
+# Those that a device's polls outlive; each other one ends the login.
+PASSING = set("""authorization_pending slow_down internal_failure server_error
+    temporarily_unavailable 500 502_html 503 503_html 429 429_json 403_html rate_limit_exceeded
+    bad_json empty html no_access_token close close_body 90033 50033 90006 90012 90024 90055 70012
+    50087 90090 50196""".split())
+SAID = {"authorization_declined": "declined", "expired_token": "expired"}
+
+
+def test_each_answer_to_a_device(make):
+    """As many devices as there are answers poll at once, 60 at a time."""
+    with Sim("m365", accounts=60) as sim:
+        daemon = make(sim, "outlook", **{"admin.requests_per_second": 10000})
+        sim.knobs(device_interval=1)
+        names = sim.request("GET", "/knobs")["token_errors"]
+        assert PASSING < set(names)
+        for start in range(0, len(names), 60):
+            some = {}
+            for number, name in enumerate(names[start:start + 60], 1):
+                user = "user%d@example.test" % number
+                some[name] = begin(daemon, user, flow="device", **client_of(sim, "public"))
+                sim.knobs(user, token_error=name)
+                sim.answer_device("allow", user, some[name]["user_code"])
+            for name, login in some.items():
+                if name in PASSING:
+                    continue
+                failed = outcome(daemon, login, "failed", name)
+                assert failed["hint"] and failed["error"], name
+                assert failed["cause"] == SAID.get(name, failed["cause"]), name
+                assert failed["cause"] not in ("wrong_user", "no_refresh_token"), name
+
+            waiting = {name: login for name, login in some.items() if name in PASSING}
+            for name, login in waiting.items():
+                wait_until(lambda: sum(sim.user(login["email"])[key] for key in
+                                       ("refreshes", "refresh_errors")), 20, name, every=0.05)
+                assert show(daemon, login)["state"] == "pending", (name, show(daemon, login))
+            sim.reset_knobs()
+            sim.knobs(device_interval=1)
+            for name, login in waiting.items():
+                if show(daemon, login).get("interval", 0) <= 6:
+                    # The code was used for the answer that broke off.
+                    outcome(daemon, login, "failed" if name == "close_body" else "done", name)
+                daemon.admin.request("DELETE", "/admin/logins/" + login["id"])
+            sim.reset_state()
 
 
 def test_a_device_code_that_nobody_types(make, m365):
