@@ -182,6 +182,24 @@ def test_an_application_of_the_configuration(make, m365):
     relays(daemon, m365, A)
 
 
+@pytest.mark.parametrize("flow", ["browser", "device"])
+@pytest.mark.parametrize("seconds", [-7200, 7200])
+def test_a_clock_that_is_wrong(make, m365, flow, seconds):
+    """The provider takes our assertion for one of another time, and its answer tells what time it
+    is; nothing was used up by that."""
+    m365.knobs(clock_skew_s=seconds, device_interval=1)
+    daemon = make(m365, "outlook", **{
+        "apps.ours.provider": "outlook", "apps.ours.client_id": m365.client("confidential")["client_id"],
+        "apps.ours.key": str(m365.dir / "app.pem"), "apps.ours.certificate": str(m365.dir / "app.crt")})
+    login = begin(daemon, A, flow=flow)
+    if flow == "browser":
+        hand_over(daemon, login, sign_in(m365, login, A))
+    else:
+        m365.answer_device("allow", A, login["user_code"])
+    assert outcome(daemon, login)["signed_in_as"] == A
+    relays(daemon, m365, A)
+
+
 def test_a_tenant(make, m365):
     daemon = make(m365, "outlook")
     login = begin(daemon, A, tenant=m365.tenant, **client_of(m365, "public"))

@@ -256,10 +256,10 @@ static void write_checked(struct intake *intake)
             continue;
         }
         /* The store works with it on a thread of its own: it is handed over whole. */
-        intake->write.edits[i] = (struct store_edit){
-            .kind = item->overwrite ? STORE_REPLACE : STORE_ADD,
-            .object = item->object,
-            .place = item->place};
+        intake->write.edits[i] =
+            (struct store_edit){.kind = item->overwrite ? STORE_REPLACE : STORE_ADD,
+                                .object = item->object,
+                                .place = item->place};
         item->object = NULL;
         intake->writing[i++] = item;
     }

@@ -75,11 +75,12 @@ const char *login_place_check(const struct conf_provider *provider,
                    provider->name);
     } else if (!is_mail_host(provider, record)) {
         key = "oauth_endpoint";
-        reason_set(why,
-                   "oauth_endpoint: mail of %.120s goes to %.100s, which is no server of %s: remove "
-                   "the key from the account, or describe that place in providers.NAME of the "
-                   "configuration",
-                   record->email, record->host, provider->name);
+        reason_set(
+            why,
+            "oauth_endpoint: mail of %.120s goes to %.100s, which is no server of %s: remove "
+            "the key from the account, or describe that place in providers.NAME of the "
+            "configuration",
+            record->email, record->host, provider->name);
     }
     return key;
 }

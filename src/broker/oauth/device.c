@@ -123,5 +123,5 @@ enum device_poll device_poll_of(const struct oauth_response *response)
         return DEVICE_SLOWER;
     /* An error with a word of its own that nobody knows will not go away. */
     return response->class_ == OAUTH_TRANSIENT && !response->error[0] ? DEVICE_AGAIN
-                                                                       : DEVICE_REFUSED;
+                                                                      : DEVICE_REFUSED;
 }

@@ -15,7 +15,7 @@ struct identity {
     /* The name is the provider's word. An "email" that it has not verified is what the user, or
      * his own directory's administrator, has written there. */
     bool vouched[IDENTITY_NAMES];
-    char scope[1024];                              /* what was allowed; "" not told */
+    char scope[1024]; /* what was allowed; "" not told */
 };
 
 /* Of a successful answer's body. A token for another client is none, nor one that was over at
