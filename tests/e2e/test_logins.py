@@ -1,6 +1,9 @@
 """Signing in through the admin API: each grant and each way in which it can end, against the
 simulator. bearerctl's side is in test_ctl_login.py."""
 import json
+import os
+import signal
+import socket
 import urllib.parse
 
 import pytest
@@ -179,6 +182,28 @@ def test_an_application_of_the_configuration(make, m365):
         outcome(daemon, login)
     stored = daemon.stored_accounts()[0]
     assert stored["app"] == "ours" and "client_secret" not in stored
+    relays(daemon, m365, A)
+
+
+def test_an_account_moves_to_an_application(make, m365):
+    """From a client, a tenant and places of its own, and back to a client of its own."""
+    app = m365.client("confidential")
+    daemon = make(m365, "outlook", [m365.account(A, vmta_name="mine")],
+                  **{"apps.ours.provider": "outlook", "apps.ours.client_id": app["client_id"],
+                     "apps.ours.client_secret": app["client_secret"]})
+    login = begin(daemon, A.upper(), app="ours")
+    hand_over(daemon, login, sign_in(m365, login, A))
+    assert outcome(daemon, login)["action"] == "updated"
+    stored = daemon.stored_accounts()[0]
+    assert stored["app"] == "ours" and stored["vmta_name"] == "mine"
+    assert not {"client_id", "client_secret", "oauth_token_url"} & set(stored)
+    relays(daemon, m365, A)
+    public = client_of(m365, "public")
+    login = begin(daemon, A, **public)
+    hand_over(daemon, login, sign_in(m365, login, A))
+    outcome(daemon, login)
+    stored = daemon.stored_accounts()[0]
+    assert stored["client_id"] == public["client_id"] and "app" not in stored
     relays(daemon, m365, A)
 
 
@@ -644,6 +669,105 @@ def test_who_may_not_write_signs_nobody_in(make, gmail):
                                ("POST", "/admin/logins/" + login["id"], {"redirect_url": "x"}),
                                ("DELETE", "/admin/logins/" + login["id"], None)):
         assert reader.request(method, path, body).status == 403
+
+
+# --- lives that end early ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def states(m365, gmail, make):
+    """states(name): a bearerd and a login that is in that state for a while."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=16)
+
+    def bring(name):
+        if name == "polling":
+            m365.knobs(device_interval=1, token_delay_ms=1500)
+            daemon = make(m365, "outlook")
+            login = begin(daemon, A, flow="device", **client_of(m365, "public"))
+            wait_until(lambda: m365.devices(), 10, "a device")
+            return daemon, login
+        daemon = make(gmail, "gmail", [gmail.account(A)],
+                      **{"providers.gmail.authorize_scope": "https://mail.google.com/",
+                         "providers.gmail.device_url": "https://localhost:%d/device" %
+                         listener.getsockname()[1]})
+        login = begin(daemon, A)
+        gmail.knobs(**{"exchanging": {"token_delay_ms": 1500}, "checking": {"auth_delay_ms": 1500},
+                       "waiting": {}, "beginning": {}}[name])
+        if name == "beginning":
+            # Its device endpoint never answers; nobody is told the login's id.
+            return daemon, daemon.admin.connect()
+        if name != "waiting":
+            hand_over(daemon, login, sign_in(gmail, login, A))
+            wait_until(lambda: show(daemon, login)["step"] == name, 10, name, every=0.02)
+        return daemon, login
+    yield bring
+    listener.close()
+
+
+EARLY = ["waiting", "polling", "exchanging", "checking"]
+
+
+@pytest.mark.parametrize("state", EARLY)
+def test_giving_up_in_each_state(states, state):
+    daemon, login = states(state)
+    before = daemon.stored_accounts()
+    assert daemon.admin.request("DELETE", "/admin/logins/" + login["id"]).status == 200
+    assert daemon.admin.request("GET", "/admin/logins/" + login["id"]).status == 404
+    begin(daemon, "other@example.test", client_id="x", client_secret="x")
+    assert daemon.stored_accounts() == before
+
+
+@pytest.mark.parametrize("state", EARLY)
+def test_a_reload_in_each_state(states, m365, gmail, state):
+    """It goes on as if nothing had happened."""
+    daemon, login = states(state)
+    if state == "waiting":
+        where = sign_in(gmail, login, A)
+    daemon.reload()
+    daemon.wait_event("reloaded")
+    if state == "waiting":
+        hand_over(daemon, login, where)
+    if state == "polling":
+        m365.answer_device("allow", A, login["user_code"])
+    outcome(daemon, login)
+
+
+@pytest.mark.parametrize("state", EARLY)
+def test_an_end_in_each_state(states, state):
+    daemon, _ = states(state)
+    daemon.stop()
+
+
+@pytest.mark.parametrize("state", EARLY)
+def test_a_relay_that_dies_in_each_state(states, m365, gmail, state):
+    """The trial goes with it; nobody has said that it is the wrong user."""
+    daemon, login = states(state)
+    os.kill(daemon.relay_pid(), signal.SIGKILL)
+    if state == "waiting":
+        hand_over(daemon, login, sign_in(gmail, login, A))
+    if state == "polling":
+        m365.answer_device("allow", A, login["user_code"])
+    done = outcome(daemon, login)
+    assert state != "checking" or "the relay process has ended" in done["warning"]
+
+
+@pytest.mark.parametrize("end", ["replaced", "client", "stop"])
+def test_a_device_endpoint_that_never_answers(states, end):
+    """Who waits for its code hears of the end, or is gone by then."""
+    daemon, connection = states("beginning")
+    body = {"email": B, "flow": "device", "provider": "gmail", "client_id": "x", "client_secret": "x"}
+    connection.request("POST", "/admin/logins", json.dumps(body),
+                       {"Content-Type": "application/json"})
+    daemon.wait_event("login_begun", flow="device")
+    if end == "client":
+        connection.close()
+    if end == "stop":
+        return  # the fixture ends it
+    begin(daemon, B, client_id="x", client_secret="x", provider="gmail")
+    daemon.wait_event("login_failed", cause="replaced", email=B)
+    if end == "replaced":
+        answer = connection.getresponse()
+        assert answer.status == 400 and json.load(answer)["cause"] == "replaced"
 
 
 def test_an_end_while_people_sign_in(make, m365):

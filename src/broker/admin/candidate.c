@@ -134,6 +134,8 @@ static void forget_grant(json_t *object)
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         forget(object, keys[i]);
+    if (text_of(object, "app")[0])
+        forget(object, "client_id"); /* the application has one */
 }
 
 /* Those keys whose meaning hangs on others: of another provider or application
