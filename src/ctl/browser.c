@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -52,12 +53,14 @@ static void split(char *line, const char *url, const char *words[WORDS_MAX + 2])
     words[count] = NULL;
 }
 
-/* In the child: a session of its own and nothing on the terminal. */
+/* In the child: a session of its own, nothing on the terminal, and nothing that is bearerctl's. */
 static void become(const char *const *words, int report)
 {
     int null = open("/dev/null", O_RDWR), error;
 
     setsid();
+    unsetenv("BEARERD_TOKEN");
+    signal(SIGPIPE, SIG_DFL);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
     dup2(null, STDERR_FILENO);

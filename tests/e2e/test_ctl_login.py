@@ -189,6 +189,22 @@ def test_what_is_not_opened(tmp_path, flow):
     assert opened.read_text() == "https://id.example/a?b=c%20d&e=f\n"
 
 
+def test_a_browser_gets_no_token(tmp_path):
+    """Whoever gave it by the environment gave it to bearerctl."""
+    script, seen = tmp_path / "browser", tmp_path / "seen"
+    script.write_text("#!/bin/sh\nenv >%s.new && mv %s.new %s\n" % (seen, seen, seen))
+    script.chmod(0o755)
+    login = {"success": True, "id": "x", "email": A, "provider": "p", "flow": "browser",
+             "state": "pending", "oauth_state": "s", "authorize_url": "https://id.example/"}
+    failed = dict(login, state="failed", error="no", hint="none")
+    fake = FakeApi({"POST /admin/logins": (201, login), "GET /admin/logins/x": failed})
+    Ctl(fake.url, BROWSER=str(script), BEARERD_TOKEN="brd_secret")("login", A)
+    fake.stop()
+    assert fake.seen[0][2]["Authorization"] == "Bearer brd_secret"
+    wait_until(seen.exists, 10, "the browser")
+    assert "BROWSER=" in seen.read_text() and "brd_secret" not in seen.read_text()
+
+
 def test_consent_is_refused(google, gmail, browser):
     gmail.knobs(authorize_error="access_denied")
     done = ctl_of(google, BROWSER=browser(A))("login", A)
