@@ -1,6 +1,7 @@
 /* bearer-accounts: what a store of accounts costs, seen by its user.
  *
- *     bearer-accounts LOCATION fill N      adds N accounts, 1000 at a time
+ *     bearer-accounts LOCATION fill N      adds N accounts, 1000 at a time, and where the store
+ *                                          keeps access tokens, one for each
  *     bearer-accounts LOCATION import FILE adds the records of an accounts.json
  *     bearer-accounts LOCATION measure R   loads all; R times each: adds one, changes it, replaces
  *                                          its token, removes it
@@ -13,15 +14,19 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "broker/store/store.h"
 #include "broker/wipe.h"
 #include "net/loop.h"
 
 #define CHUNK 1000
 #define ROUNDS_MAX 10000
-/* Microsoft's refresh tokens have some 1.2 KB, Google's 100 octets. */
+/* Microsoft's refresh tokens have some 1.2 KB, Google's 100 octets; access tokens more. */
 #define LONG_TOKEN 1200
 #define SHORT_TOKEN 100
+#define LONG_ACCESS 1600
+#define SHORT_ACCESS 220
+#define HOUR_MS 3600000u
 
 struct user {
     struct loop loop;
@@ -86,6 +91,11 @@ static void user_close(struct user *user)
 static void on_written(struct store_write *write)
 {
     loop_stop(&((struct user *)write->owner)->loop);
+}
+
+static void on_kept(struct store_keep *keep)
+{
+    loop_stop(&((struct user *)keep->owner)->loop);
 }
 
 static void on_saved(struct store_save *save)
@@ -183,6 +193,29 @@ static struct sample time_token(struct user *user, size_t number)
 
 /* --- commands ------------------------------------------------------------------ */
 
+/* They end within the next hour, at all times. */
+static void keep_tokens(struct user *user, size_t first, size_t count)
+{
+    static char ids[CHUNK][32], value[LONG_ACCESS + 1], brief[SHORT_ACCESS + 1];
+    static struct store_access items[CHUNK];
+    struct store_keep keep = {.items = items, .count = count, .done = on_kept, .owner = user};
+
+    memset(value, 'e', LONG_ACCESS);
+    memset(brief, 'y', SHORT_ACCESS);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(ids[i], sizeof(ids[i]), "acc-%08zu", first + i);
+        items[i] = (struct store_access){.id = ids[i],
+                                         .value = (first + i) % 2 ? value : brief,
+                                         .expires_wall_ms = clock_wall_ms() + HOUR_MS / 4 +
+                                                            randombytes_uniform(HOUR_MS / 4 * 3),
+                                         .life_ms = HOUR_MS};
+    }
+    user->store->ops->keep(user->store, &keep);
+    loop_run(&user->loop);
+    if (keep.status != STORE_OK)
+        stop("keep", keep.why.text);
+}
+
 static void fill(struct user *user, size_t count)
 {
     for (size_t done = 0; done < count; done += CHUNK) {
@@ -193,6 +226,8 @@ static void fill(struct user *user, size_t count)
             write.edits[i] = make_edit(STORE_ADD, done + i, make_record(done + i));
         run_write(user, write.edits, n);
         store_write_clear(&write);
+        if (user->store->ops->keep)
+            keep_tokens(user, done, n);
     }
 }
 

@@ -87,7 +87,7 @@ class Sink:
 
 class Relay:
     """bearerd, logging to a file as in production: one line a message. `accounts`:
-    records, or "sqlite" for an empty database."""
+    records, "sqlite" for an empty database, or the location of a store."""
 
     def __init__(self, sim, directory, accounts=None, admin=False, **options):
         self.port = free_port()
@@ -99,6 +99,8 @@ class Relay:
             for left in directory.glob("accounts.db*"):
                 left.unlink()
             records = "sqlite:%s" % (directory / "accounts.db")
+        elif isinstance(accounts, str):
+            records = accounts
         else:
             records.write_text(json.dumps(sim.accounts() if accounts is None else accounts))
             records.chmod(0o600)

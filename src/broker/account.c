@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "broker/registry.h"
 #include "broker/store/shared_text.h"
 #include "broker/tell.h"
@@ -83,19 +82,6 @@ static bool same_text(const char *a, const char *b)
     return strcmp(a ? a : "", b ? b : "") == 0;
 }
 
-static void log_change(const struct account *account, enum account_state from)
-{
-    const struct hold *hold = account_worst(account);
-    enum log_level level = hold->state >= ACCOUNT_NEEDS_CONSENT && hold->state != ACCOUNT_DISABLED
-                               ? LOG_WARN
-                               : LOG_INFO;
-
-    log_event(level, "account_state", log_s("account", account->record->id),
-              log_s("email", account->record->email), log_s("from", account_state_names[from]),
-              log_s("to", account_state_names[hold->state]), log_u("until", hold->until_wall_ms),
-              log_s("text", hold->text));
-}
-
 static void arm_timer(struct account *account, const struct hold *hold)
 {
     struct loop *loop = account->registry->loop;
@@ -128,8 +114,8 @@ void account_hold(struct account *account, enum hold_by by, enum account_state s
     account->worst = find_worst(account);
     account->registry->states[from]--;
     account->registry->states[account_state(account)]++;
-    if (account_state(account) != from)
-        log_change(account, from);
+    if (account_state(account) != from && account->settled && account->registry->changed)
+        account->registry->changed(account->registry->owner, account, from);
     if (account->worst == by || account->worst != was_worst)
         tell_state(account);
 }

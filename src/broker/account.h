@@ -36,6 +36,7 @@ struct account {
     uint64_t generation; /* see ipc.h */
     bool in_relay;       /* the relay knows it and is kept informed */
     bool listed;         /* during a reload: the store still has it */
+    bool settled;        /* its record has taken effect: what its state becomes is news */
     struct hold holds[HOLDS];
     enum hold_by worst;      /* whose hold is the account's state */
     struct timer hold_timer; /* ends the provider's hold */
@@ -60,8 +61,8 @@ uint64_t account_since(const struct account *account);
 struct account *account_new(struct registry *registry, struct account_record *record);
 void account_free(struct account *account);
 
-/* Sets or (ACCOUNT_ACTIVE) lifts one party's hold; logs when the account's
- * state changes and tells the relay. A provider's hold with a time ends by
+/* Sets or (ACCOUNT_ACTIVE) lifts one party's hold; tells the relay, and registry->changed when
+ * the account's state has changed. A provider's hold with a time ends by
  * itself. */
 void account_hold(struct account *account, enum hold_by by, enum account_state state,
                   uint64_t until_wall_ms, const char *text);

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "broker/admin/checks.h"
 #include "broker/admin/intake.h"
 #include "broker/admin/sweep.h"
 #include "broker/notify.h"
@@ -34,16 +35,28 @@ static struct http_settings http_settings_of(const struct setup *setup)
     return settings;
 }
 
+static struct http_settings event_settings_of(const struct setup *setup)
+{
+    struct http_settings settings = http_settings_of(setup);
+
+    settings.timeout_ms = setup->conf->webhook_timeout_ms;
+    settings.connections = settings.connections_per_host = 1;
+    return settings;
+}
+
 void broker_use_setup(struct broker *broker)
 {
     const struct conf *conf = broker->setup->conf;
     struct http_settings settings = http_settings_of(broker->setup);
+    struct http_settings event_settings = event_settings_of(broker->setup);
 
     log_set_level(conf->log_level);
     broker->log_level_set = false;
     log_set_format(conf->log_format);
     http_configure(broker->http, &settings);
     http_configure(broker->verify_http, &settings);
+    http_configure(broker->event_http, &event_settings);
+    webhook_configure(&broker->webhook, conf, broker->setup->webhook_secret);
     verifier_configure(broker->verifier, conf);
     resolver_configure(broker->resolver, conf->dns_ttl_max_ms, conf->use_ipv6);
     broker->tokens.conf = conf;
@@ -391,12 +404,14 @@ static bool build(struct broker *broker, struct reason *why)
 
     list_init(&broker->intakes);
     list_init(&broker->sweeps);
+    list_init(&broker->checks);
     logins_init(&broker->logins);
     if (!loop_init(&broker->loop, why) || !mailbox_init(&broker->mailbox, &broker->loop, why))
         return false;
     broker->http = http_new(&broker->loop, &settings, why);
     broker->verify_http = broker->http ? http_new(&broker->loop, &settings, why) : NULL;
-    broker->resolver = broker->verify_http ? resolver_new(&broker->loop, why) : NULL;
+    broker->event_http = broker->verify_http ? http_new(&broker->loop, &settings, why) : NULL;
+    broker->resolver = broker->event_http ? resolver_new(&broker->loop, why) : NULL;
     if (!broker->resolver)
         return false;
     broker->verifier = verifier_new(&broker->loop, broker->verify_http, &broker->tokens.clocks);
@@ -410,7 +425,11 @@ static bool build(struct broker *broker, struct reason *why)
         return false;
     tokens_init(&broker->tokens, &broker->loop, broker->http, broker->store);
     broker->tokens.store_changed = on_record_changed;
+    webhook_init(&broker->webhook, &broker->loop, broker->event_http);
+    events_init(&broker->events, &broker->loop, &broker->webhook);
     registry_init(&broker->registry, &broker->loop);
+    broker->registry.changed = events_take;
+    broker->registry.owner = &broker->events;
     broker->registry.ledgers = &broker->ledgers;
     broker->registry.tokens = &broker->tokens;
     open_ledgers(broker);
@@ -436,10 +455,12 @@ static void take_down(struct broker *broker)
     tokens_set_stage(&broker->tokens, TOKENS_STOP);
     relay_process_free(broker->process);
     broker->process = NULL;
+    tokens_keep_all(&broker->tokens);
     broker->store->ops->close(broker->store);
     mailbox_close(&broker->mailbox);
     intakes_abandon(broker);
     sweeps_abandon(broker);
+    checks_abandon(broker);
     logins_clear(&broker->logins);
     relay_view_gone(broker->view); /* who asked just now hears that there is none */
     relay_view_free(broker->view);
@@ -447,9 +468,12 @@ static void take_down(struct broker *broker)
     address_watch_close(broker->address_watch);
     secret_expiry_clear(&broker->secret_expiry);
     registry_clear(&broker->registry);
+    events_clear(&broker->events);
+    webhook_clear(&broker->webhook);
     ledgers_close(&broker->ledgers, broker->told_all, clock_wall_ms());
     verifier_free(broker->verifier);
     tokens_clear(&broker->tokens);
+    http_free(broker->event_http);
     http_free(broker->verify_http);
     http_free(broker->http);
     resolver_free(broker->resolver);

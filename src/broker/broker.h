@@ -10,6 +10,7 @@
 #include "broker/address_watch.h"
 #include "broker/admin/login.h"
 #include "broker/admin/server.h"
+#include "broker/events.h"
 #include "broker/ledgers.h"
 #include "broker/listeners.h"
 #include "broker/log_output.h"
@@ -49,9 +50,13 @@ struct broker {
     struct mailbox mailbox; /* answers of the store */
     struct http *http;
     struct http *verify_http; /* its connections serve no mail */
+    struct http *event_http;
+    struct webhook webhook;
+    struct events events;
     struct verifier *verifier;
     struct logins logins;
     struct list intakes, sweeps; /* intake.broker_node, sweep.broker_node: at work */
+    struct list checks;          /* check.node, of accounts_check.c */
     struct store *store;
     struct tokens tokens;
     struct registry registry;

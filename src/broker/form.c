@@ -87,3 +87,50 @@ void form_add_encoded(struct form *form, const char *pairs)
         add_raw(form, "&", 1);
     add_raw(form, pairs, strlen(pairs));
 }
+
+/* --- reading ---------------------------------------------------------------------- */
+
+static int digit_of(char c)
+{
+    c = ascii_lower(c);
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* In its own place: it does not become longer. Returns its length, and ends it with a NUL. */
+static size_t decode(char *text)
+{
+    char *to = text;
+
+    for (const char *from = text; *from; from++) {
+        int high = *from == '%' ? digit_of(from[1]) : -1;
+        int low = high >= 0 ? digit_of(from[2]) : -1;
+
+        *to++ = low >= 0 ? (char)(high * 16 + low) : *from == '+' ? ' ' : *from;
+        from += low >= 0 ? 2 : 0;
+    }
+    *to = '\0';
+    return (size_t)(to - text);
+}
+
+bool form_each(const char *pairs, void (*each)(void *arg, const char *key, struct slice value),
+               void *arg)
+{
+    size_t len = strlen(pairs);
+    char *copy = slice_dup((struct slice){pairs, len}), *rest = copy, *key;
+
+    if (!copy)
+        return false;
+    while ((key = strsep(&rest, "&"))) {
+        char *value = strchr(key, '=');
+
+        if (!value)
+            continue;
+        *value++ = '\0';
+        decode(key);
+        each(arg, key, (struct slice){value, decode(value)});
+    }
+    secret_free_len(copy, len);
+    return true;
+}

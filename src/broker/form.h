@@ -15,3 +15,8 @@ void form_clear(struct form *form); /* wipes */
 void form_add(struct form *form, const char *key, struct slice value);
 /* Text that is encoded already; "" adds nothing. */
 void form_add_encoded(struct form *form, const char *pairs);
+
+/* The other way: calls once per pair, decoded, both NUL-terminated as well. False: memory is
+ * out, and nobody was called. */
+bool form_each(const char *pairs, void (*each)(void *arg, const char *key, struct slice value),
+               void *arg);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "broker/account_address.h"
 #include "broker/tell.h"
+#include "broker/wipe.h"
 
 void registry_init(struct registry *registry, struct loop *loop)
 {
@@ -80,6 +81,16 @@ static void hold_disabled(struct account *account)
                  record->disabled ? memory : NULL);
 }
 
+/* The last one of all walks. */
+static void enlist(struct registry *registry, struct account *account)
+{
+    const struct account_record *record = account->record;
+
+    account->serial = ++registry->serials;
+    HASH_ADD_KEYPTR(by_id, registry->ids, record->id, strlen(record->id), account);
+    HASH_ADD_KEYPTR(by_login, registry->logins, record->login, strlen(record->login), account);
+}
+
 static struct account *add(struct registry *registry, struct account_record *record)
 {
     struct account *account = account_new(registry, record);
@@ -91,12 +102,11 @@ static struct account *add(struct registry *registry, struct account_record *rec
         }
         return NULL;
     }
-    account->serial = ++registry->serials;
     account->generation = ++registry->generations;
     account->listed = true;
-    HASH_ADD_KEYPTR(by_id, registry->ids, record->id, strlen(record->id), account);
-    HASH_ADD_KEYPTR(by_login, registry->logins, record->login, strlen(record->login), account);
+    enlist(registry, account);
     hold_disabled(account);
+    account->settled = true; /* that the operator has disabled it is no news */
     account_address_set(account);
     return account;
 }
@@ -129,16 +139,39 @@ static void remove_account(struct registry *registry, struct account *account)
     account_free(account);
 }
 
-/* The hash tables point into the record. Id and login are the same in both, so
- * the account keeps its place in them. */
+/* The hash tables point into the record. With the same id and login the account keeps its
+ * place in them. */
 static void replace_record(struct account *account, struct account_record *record)
 {
-    assert(strcmp(account->record->id, record->id) == 0);
-    assert(strcmp(account->record->login, record->login) == 0);
     account->by_id.key = record->id;
     account->by_login.key = record->login;
     record_free(account->record);
     account->record = record;
+}
+
+/* With another id or login it is the same account still: what is under way for it, such as a
+ * new refresh token, must not be lost. To the relay it is another one. */
+static void rename_account(struct registry *registry, struct account *account,
+                           struct account_record *record)
+{
+    bool other_id = strcmp(account->record->id, record->id) != 0;
+
+    log_event(LOG_INFO, "account_renamed", log_s("account", account->record->id),
+              log_s("email", account->record->email), log_s("new_account", record->id),
+              log_s("new_email", record->email));
+    tell_remove(account);
+    unlist(registry, account);
+    record_free(account->record);
+    account->record = record;
+    enlist(registry, account);
+    if (other_id)
+        token_renamed(account);
+}
+
+static bool has_names(const struct account *account, const struct account_record *record)
+{
+    return strcmp(account->record->id, record->id) == 0 &&
+           strcmp(account->record->login, record->login) == 0;
 }
 
 static void change(struct registry *registry, struct account *account,
@@ -147,8 +180,19 @@ static void change(struct registry *registry, struct account *account,
     bool same_identity = record_same_identity(account->record, record);
     bool same_credentials = record_same_credentials(account->record, record);
     bool same_token = strcmp(account->record->refresh_token, record->refresh_token) == 0;
+    char *newest = NULL;
 
-    replace_record(account, record);
+    if (!same_token && token_is_superseded(account, record->refresh_token))
+        newest = slice_dup(slice_of(token_newest_refresh_token(account)));
+    if (has_names(account, record))
+        replace_record(account, record);
+    else
+        rename_account(registry, account, record);
+    if (newest) {
+        same_token = true;
+        saving_retake(account, newest);
+        secret_free(&newest);
+    }
     if (!same_identity) {
         account->generation = ++registry->generations;
         /* What the provider said was about another set-up. */
@@ -174,8 +218,9 @@ static void mark_listed(struct registry *registry, const struct account_set *set
     }
     for (size_t i = 0; i < set->count; i++) {
         account = registry_by_id(registry, slice_of(set->records[i]->id));
-        /* One with another login is another account. */
-        if (account && strcmp(account->record->login, set->records[i]->login) == 0)
+        /* With a login that is another account's, it is that one. */
+        if (account && (strcmp(account->record->login, set->records[i]->login) == 0 ||
+                        !registry_by_login(registry, slice_of(set->records[i]->login))))
             account->listed = true;
     }
 }
@@ -225,27 +270,25 @@ void registry_apply(struct registry *registry, struct account_set *set,
     tokens_spread(registry->tokens, changes->added);
 }
 
-/* An id or a login that moved to another record: what had it is gone. */
-static void make_way(struct registry *registry, const struct account_record *record)
+/* The account whose record this is: one of the two names may be new. When they are two
+ * accounts', neither is it, and both are gone. */
+static struct account *find_or_clear(struct registry *registry, const struct account_record *record)
 {
     struct account *by_id = registry_by_id(registry, slice_of(record->id));
     struct account *by_login = registry_by_login(registry, slice_of(record->login));
 
-    if (by_id == by_login)
-        return;
-    if (by_id)
-        registry_remove(registry, by_id);
-    if (by_login)
-        registry_remove(registry, by_login);
+    if (!by_id || !by_login || by_id == by_login)
+        return by_id ? by_id : by_login;
+    registry_remove(registry, by_id);
+    registry_remove(registry, by_login);
+    return NULL;
 }
 
 struct account *registry_put(struct registry *registry, struct account_record *record,
                              struct token_grant *grant)
 {
-    struct account *account;
+    struct account *account = find_or_clear(registry, record);
 
-    make_way(registry, record);
-    account = registry_by_id(registry, slice_of(record->id));
     if (account && record_same(account->record, record)) {
         record_free(record);
     } else if (account) {

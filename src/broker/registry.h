@@ -32,6 +32,9 @@ struct registry {
     uint64_t serials;
     struct list walks;             /* registry_walk.node */
     size_t states[ACCOUNT_STATES]; /* how many accounts are in each */
+    /* An account has come to another state; NULL: nobody asks. */
+    void (*changed)(void *owner, const struct account *account, enum account_state from);
+    void *owner;
 };
 
 struct registry_changes {

@@ -10,10 +10,15 @@
 #define PROBE_SPARE_MS 10000
 /* Those of one login: greeting, EHLO twice, STARTTLS, AUTH and its token. */
 #define PROBE_STEPS 6
+/* The relay gives each connection 60 s, and a refused token a second one. */
+#define DIAGNOSIS_MS (3 * 60000)
+#define STEP_MS_MAX 86400000
 /* More than any administrator asks at once; the memory for answers is bounded
  * with it. */
 #define SNAPSHOTS_MAX 64
 #define PROBES_MAX 4096
+
+enum question { ASK_SNAPSHOT, ASK_PROBE, ASK_DIAGNOSIS };
 
 struct ask {
     UT_hash_handle hh;
@@ -22,7 +27,11 @@ struct ask {
     struct timer timer;
     const char *why; /* what the timer says */
     void *owner;
-    relay_view_probed *probed; /* NULL: a snapshot */
+    enum question question;
+    /* Of a probe, of a diagnosis. */
+    relay_view_probed *probed;
+    relay_view_step *step;
+    unsigned told; /* steps, a bit for each */
     /* Of a snapshot. */
     relay_view_rows *done;
     uint32_t limit;
@@ -36,7 +45,7 @@ struct relay_view {
     struct registry *registry;
     struct ask *asks;
     uint64_t numbers;
-    size_t snapshots, probes; /* of the asks */
+    size_t snapshots, probes; /* of the asks; probes: diagnoses too */
 };
 
 struct relay_view *relay_view_new(struct registry *registry)
@@ -60,10 +69,10 @@ static void take_out(struct ask *ask)
 
     HASH_DELETE(hh, view->asks, ask);
     loop_timer_cancel(loop_of(ask), &ask->timer);
-    if (ask->probed)
-        view->probes--;
-    else
+    if (ask->question == ASK_SNAPSHOT)
         view->snapshots--;
+    else
+        view->probes--;
 }
 
 static void ask_free(struct ask *ask)
@@ -100,10 +109,10 @@ void relay_view_forget(struct relay_view *view, const void *owner)
 static void fail(struct ask *ask, const char *why)
 {
     take_out(ask);
-    if (ask->probed)
-        ask->probed(ask->owner, false, why);
-    else
+    if (ask->question == ASK_SNAPSHOT)
         ask->done(ask->owner, NULL, 0, false, why);
+    else
+        ask->probed(ask->owner, false, why);
     ask_free(ask);
 }
 
@@ -128,8 +137,7 @@ void relay_view_gone(struct relay_view *view)
 
 /* --- asking --- */
 
-static struct ask *ask_new(struct relay_view *view, relay_view_rows *done,
-                           relay_view_probed *probed, void *owner)
+static struct ask *ask_new(struct relay_view *view, enum question question, void *owner)
 {
     struct ask *ask = calloc(1, sizeof(*ask));
 
@@ -137,15 +145,14 @@ static struct ask *ask_new(struct relay_view *view, relay_view_rows *done,
         return NULL;
     ask->view = view;
     ask->number = ++view->numbers;
-    ask->done = done;
-    ask->probed = probed;
+    ask->question = question;
     ask->owner = owner;
     timer_init(&ask->timer, on_timer);
     HASH_ADD(hh, view->asks, number, sizeof(ask->number), ask);
-    if (probed)
-        view->probes++;
-    else
+    if (question == ASK_SNAPSHOT)
         view->snapshots++;
+    else
+        view->probes++;
     return ask;
 }
 
@@ -172,11 +179,12 @@ static bool may_send(struct ask *ask)
 bool relay_view_ask(struct relay_view *view, struct slice id, struct slice after, uint32_t limit,
                     relay_view_rows *done, void *owner)
 {
-    struct ask *ask = ask_new(view, done, NULL, owner);
+    struct ask *ask = ask_new(view, ASK_SNAPSHOT, owner);
     struct ipc_message message = {.type = IPC_SNAPSHOT};
 
     if (!ask)
         return false;
+    ask->done = done;
     ask->limit = limit < IPC_SNAPSHOT_ROWS ? limit : IPC_SNAPSHOT_ROWS;
     if (!slice_copy(id, ask->id, sizeof(ask->id)) ||
         !slice_copy(after, ask->last, sizeof(ask->last))) {
@@ -195,23 +203,49 @@ static uint64_t probe_ms(const struct conf *conf)
            PROBE_STEPS * conf->upstream_command_ms + PROBE_SPARE_MS;
 }
 
-bool relay_view_probe_account(struct relay_view *view, struct account *account,
-                              relay_view_probed *done, void *owner)
+static void send_about(struct ask *ask, struct account *account, const struct ipc_message *message,
+                       uint64_t ms)
 {
-    struct ask *ask = ask_new(view, NULL, done, owner);
-    struct ipc_message message = {.type = IPC_PROBE};
+    const struct registry *registry = ask->view->registry;
 
-    if (!ask)
-        return false;
     if (!account) {
         answer_later(ask, 0, "there is no such account");
     } else if (may_send(ask)) {
         if (!account->in_relay)
             tell_introduce(account);
-        message.u.probe = (struct ipc_probe){ask->number, slice_of(account->record->id)};
-        relay_link_send(view->registry->link, &message);
-        answer_later(ask, probe_ms(view->registry->conf), "the relay process does not answer");
+        relay_link_send(registry->link, message);
+        answer_later(ask, ms, "the relay process does not answer");
     }
+}
+
+bool relay_view_probe_account(struct relay_view *view, struct account *account,
+                              relay_view_probed *done, void *owner)
+{
+    struct ask *ask = ask_new(view, ASK_PROBE, owner);
+    struct ipc_message message = {.type = IPC_PROBE};
+
+    if (!ask)
+        return false;
+    ask->probed = done;
+    if (account)
+        message.u.probe = (struct ipc_probe){ask->number, slice_of(account->record->id)};
+    send_about(ask, account, &message, probe_ms(view->registry->conf));
+    return true;
+}
+
+bool relay_view_diagnose(struct relay_view *view, struct slice id, struct slice sender,
+                         relay_view_step *step, relay_view_probed *done, void *owner)
+{
+    struct ask *ask = ask_new(view, ASK_DIAGNOSIS, owner);
+    struct ipc_message message = {.type = IPC_DIAGNOSE};
+
+    if (!ask)
+        return false;
+    ask->probed = done;
+    ask->step = step;
+    message.u.diagnose = (struct ipc_diagnose){ask->number, id, sender};
+    send_about(ask, registry_by_id(view->registry, id), &message,
+               view->registry->conf->queue_wait_ms + DIAGNOSIS_MS);
     return true;
 }
 
@@ -224,12 +258,12 @@ bool relay_view_probe(struct relay_view *view, struct slice id, relay_view_probe
 /* --- answers --- */
 
 /* Late answers find nothing, and are none of the relay's faults. */
-static struct ask *find(struct relay_view *view, uint64_t number, bool probe)
+static struct ask *find(struct relay_view *view, uint64_t number, enum question question)
 {
     struct ask *ask;
 
     HASH_FIND(hh, view->asks, &number, sizeof(number), ask);
-    return ask && !ask->probed == !probe ? ask : NULL;
+    return ask && ask->question == question ? ask : NULL;
 }
 
 static void copy_printable(struct slice text, char *out, size_t cap)
@@ -310,23 +344,59 @@ static void take_probe_done(struct ask *ask, const struct ipc_probe_done *done)
     ask_free(ask);
 }
 
+static bool take_step(struct ask *ask, const struct ipc_diagnosis_step *step)
+{
+    char text[IPC_TEXT_MAX + 1];
+    struct relay_step told = {.step = (enum ipc_step)step->step,
+                              .result = (enum ipc_step_result)step->result,
+                              .state = (enum account_state)step->state,
+                              .code = step->code,
+                              .took_ms = step->took_ms < STEP_MS_MAX ? step->took_ms : STEP_MS_MAX,
+                              .text = text};
+
+    if (ask->told & 1u << step->step)
+        return false;
+    ask->told |= 1u << step->step;
+    copy_printable(step->text, text, sizeof(text));
+    ask->step(ask->owner, &told);
+    return true;
+}
+
+static void take_diagnosis_done(struct ask *ask, const struct ipc_diagnosis_done *done)
+{
+    char text[IPC_TEXT_MAX + 1];
+
+    copy_printable(done->text, text, sizeof(text));
+    take_out(ask);
+    ask->probed(ask->owner, done->ok, text);
+    ask_free(ask);
+}
+
 bool relay_view_take(struct relay_view *view, const struct ipc_message *message)
 {
     struct ask *ask;
 
     switch (message->type) {
     case IPC_POOL:
-        ask = find(view, message->u.pool.request, false);
+        ask = find(view, message->u.pool.request, ASK_SNAPSHOT);
         return !ask || take_pool(ask, &message->u.pool);
     case IPC_SNAPSHOT_DONE:
-        ask = find(view, message->u.snapshot_done.request, false);
+        ask = find(view, message->u.snapshot_done.request, ASK_SNAPSHOT);
         if (ask)
             take_snapshot_done(ask, message->u.snapshot_done.more);
         return true;
     case IPC_PROBE_DONE:
-        ask = find(view, message->u.probe_done.request, true);
+        ask = find(view, message->u.probe_done.request, ASK_PROBE);
         if (ask)
             take_probe_done(ask, &message->u.probe_done);
+        return true;
+    case IPC_DIAGNOSIS_STEP:
+        ask = find(view, message->u.diagnosis_step.request, ASK_DIAGNOSIS);
+        return !ask || take_step(ask, &message->u.diagnosis_step);
+    case IPC_DIAGNOSIS_DONE:
+        ask = find(view, message->u.diagnosis_done.request, ASK_DIAGNOSIS);
+        if (ask)
+            take_diagnosis_done(ask, &message->u.diagnosis_done);
         return true;
     default:
         return false;

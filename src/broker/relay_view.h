@@ -1,5 +1,6 @@
 /* What the broker asks the relay for an administrator: pools and limits of
- * accounts, and whether an account can log in at its provider.
+ * accounts, whether an account can log in at its provider, and how far
+ * one gets there.
  *
  * Each question is answered once, on the loop's thread and never from inside
  * the call that asks; also when there is no relay, when it ends meanwhile and
@@ -22,6 +23,16 @@ struct relay_pool {
  * last id as `after`. `why` not NULL: no answer, and the reason. */
 typedef void relay_view_rows(void *owner, const struct relay_pool *rows, size_t count, bool more,
                              const char *why);
+/* One step of a diagnosis; each comes once at most, before `probed`. */
+struct relay_step {
+    enum ipc_step step;
+    enum ipc_step_result result;
+    enum account_state state; /* that a refusal calls for */
+    unsigned code;            /* of the server's reply; 0: there was none */
+    uint64_t took_ms;
+    const char *text; /* printable ASCII */
+};
+typedef void relay_view_step(void *owner, const struct relay_step *step);
 /* `text`: what the provider said, or why nobody was asked. */
 typedef void relay_view_probed(void *owner, bool ok, const char *text);
 
@@ -43,6 +54,11 @@ bool relay_view_probe(struct relay_view *view, struct slice id, relay_view_probe
  * Whoever made it tells the relay to forget it. */
 bool relay_view_probe_account(struct relay_view *view, struct account *account,
                               relay_view_probed *done, void *owner);
+
+/* Looks at each step of a connection to the account's server, as far as a MAIL from
+ * `sender` that is taken back. `done` has no text when all went well. */
+bool relay_view_diagnose(struct relay_view *view, struct slice id, struct slice sender,
+                         relay_view_step *step, relay_view_probed *done, void *owner);
 
 /* Who asked is gone: his questions are not answered. */
 void relay_view_forget(struct relay_view *view, const void *owner);

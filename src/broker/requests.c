@@ -148,6 +148,8 @@ void requests_take(struct broker *broker, const struct ipc_message *message)
     case IPC_POOL:
     case IPC_SNAPSHOT_DONE:
     case IPC_PROBE_DONE:
+    case IPC_DIAGNOSIS_STEP:
+    case IPC_DIAGNOSIS_DONE:
         if (!relay_view_take(broker->view, message))
             broker_protocol_error(broker, ipc_name(message->type));
         break;

@@ -5,12 +5,14 @@
 
 #include "broker/apps.h"
 #include "broker/store/file_io.h"
+#include "broker/webhook.h"
 #include "broker/wipe.h"
 #include "conf/options.h"
 #include "ipc/ipc.h"
 #include "net/tls.h"
 
 #define WORKERS_MAX 64 /* as the relay's */
+#define WEBHOOK_CREDENTIAL "bearerd.webhook"
 
 /* Where the distributions keep the system's trust store. */
 static const char *const ca_places[] = {"/etc/ssl/certs/ca-certificates.crt",
@@ -74,6 +76,44 @@ static bool load_key_pair(struct setup *setup, struct reason *why)
                                  conf->tls_certificate, conf->tls_key, detail.text);
 }
 
+/* "" there is none. */
+static bool find_webhook_secret(const struct conf *conf, char *path, size_t cap)
+{
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    struct text text;
+
+    text_init(&text, path, cap);
+    if (conf->webhook_secret_file[0])
+        text_add_str(&text, conf->webhook_secret_file);
+    else if (credentials)
+        text_addf(&text, "%s/" WEBHOOK_CREDENTIAL, credentials);
+    return conf->webhook_secret_file[0] || (credentials && access(path, F_OK) == 0);
+}
+
+/* Behind a name of its own, so that a signature is never made with nothing. An editor leaves a
+ * line end behind the secret. */
+static bool load_webhook(struct setup *setup, struct reason *why)
+{
+    char path[SETUP_PATH_MAX];
+    size_t len;
+
+    if (!setup->conf->webhook_url[0])
+        return true;
+    if (!find_webhook_secret(setup->conf, path, sizeof(path)))
+        return reason_set(why, "events.webhook_secret_file is missing: events are signed; name a "
+                               "file with a secret, such as one of openssl rand -hex 32");
+    setup->webhook_secret = file_read(path, &len, why);
+    if (!setup->webhook_secret)
+        return false;
+    while (len && strchr(" \t\r\n", setup->webhook_secret[len - 1]))
+        setup->webhook_secret[--len] = '\0';
+    return strlen(setup->webhook_secret) >= WEBHOOK_SECRET_MIN ||
+           reason_set(why,
+                      "events.webhook_secret_file: %.200s: the secret must have at least %d "
+                      "octets, and no NUL",
+                      path, WEBHOOK_SECRET_MIN);
+}
+
 /* The relay's rule, applied here because sockets are bound per worker. */
 static uint32_t worker_count(const struct conf *conf)
 {
@@ -111,7 +151,7 @@ struct setup *setup_load(const struct cli *cli, struct conf_notes *notes, struct
     }
     setup->refs = 1;
     if (load_conf(setup, cli, notes, why) && find_ca(setup, why) && load_ca(setup, why) &&
-        load_key_pair(setup, why))
+        load_key_pair(setup, why) && load_webhook(setup, why))
         return setup;
     setup_unref(setup);
     return NULL;
@@ -130,6 +170,7 @@ void setup_unref(struct setup *setup)
     conf_free(setup->conf);
     free(setup->ca_pem);
     free(setup->cert_pem);
+    secret_free(&setup->webhook_secret);
     secret_free_len(setup->key_pem, setup->key_pem ? setup->key_len : 0);
     free(setup);
 }

@@ -94,6 +94,7 @@ void tell_introduce(struct account *account)
     tell_ledger(account, true, describe(account).group);
     tell_state(account);
     tell_token(account);
+    token_load(account);
 }
 
 void tell_put(const struct account *account)
@@ -128,7 +129,7 @@ void tell_token(const struct account *account)
 {
     struct ipc_message message = {.type = IPC_TOKEN};
 
-    if (!is_told(account) || !token_valid(account))
+    if (!is_told(account) || !token_valid(account) || !account->token.value)
         return;
     message.u.token = (struct ipc_token){.id = slice_of(account->record->id),
                                          .token = slice_of(account->token.value),

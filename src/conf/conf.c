@@ -128,8 +128,10 @@ static void write_rows(FILE *out, const char *prefix, const struct option_row *r
 {
     char memory[VALUE_MAX];
 
-    for (size_t i = 0; i < count; i++)
-        fprintf(out, "%s%s=%s\n", prefix, rows[i].name, value_text(&rows[i], base, memory).at);
+    for (size_t i = 0; i < count; i++) {
+        if (!rows[i].secret)
+            fprintf(out, "%s%s=%s\n", prefix, rows[i].name, value_text(&rows[i], base, memory).at);
+    }
 }
 
 char *conf_write(const struct conf *conf, size_t *len)

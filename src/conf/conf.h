@@ -185,6 +185,11 @@ struct conf {
     uint32_t oauth_verify_concurrency; /* per token host */
     uint64_t token_default_life_ms;
     uint64_t refresh_ahead_ms; /* of providers that do not say; read the provider's */
+    /* events */
+    char webhook_url[CONF_TEXT_MAX]; /* "" none; may hold a secret */
+    char webhook_secret_file[CONF_TEXT_MAX];
+    uint64_t webhook_timeout_ms, webhook_retry_ms;
+    uint32_t webhook_queue;
     /* log */
     enum log_level log_level;
     enum log_format log_format;
@@ -233,8 +238,8 @@ bool conf_check(const struct conf *conf, struct conf_notes *notes, struct reason
 bool conf_admin_is_local(const struct conf *conf);
 bool conf_admin_has_tls(const struct conf *conf);
 
-/* All options but those of applications, which hold secrets, as text for the relay, and
- * back. Returns malloc'd text. */
+/* All options but those of applications and others that hold secrets, as text for the relay,
+ * and back. Returns malloc'd text. */
 char *conf_write(const struct conf *conf, size_t *len);
 struct conf *conf_read(struct slice text, struct reason *why);
 

@@ -112,6 +112,38 @@ static bool is_url(const char *value)
            !strpbrk(value, " \"<>\\^`{|}") && (is_name_char(value[8]) || value[8] == '[');
 }
 
+/* "127.0.0.1", "[::1]" or "localhost", then a port, a path or nothing. */
+static bool is_loopback_url(const char *rest)
+{
+    struct slice host = {rest, strcspn(rest, ":/?#")};
+    const char *end = rest + host.len;
+
+    if (rest[0] == '[') {
+        host = (struct slice){rest, strcspn(rest, "]")};
+        end = rest + host.len + (rest[host.len] == ']');
+        if (!slice_equal(host, SLICE("[::1")))
+            return false;
+    } else if (!slice_equal_nocase(host, SLICE("localhost")) &&
+               !(slice_starts_nocase(host, SLICE("127.")) && is_address(AF_INET, host))) {
+        return false;
+    }
+    if (*end == ':')
+        end += 1 + strspn(end + 1, "0123456789");
+    return *end == '\0' || *end == '/' || *end == '?';
+}
+
+/* Without a name and a password in it: those would be sent as they are. */
+static bool is_webhook(const char *value)
+{
+    struct slice text = slice_of(value);
+
+    if (slice_starts_nocase(text, SLICE("http://")))
+        return is_printable(value) && !strpbrk(value, " \"#<>\\^`{|}") &&
+               is_loopback_url(value + 7);
+    return is_url(value) && !strchr(value, '#') &&
+           !memchr(value, '@', 8 + strcspn(value + 8, "/?"));
+}
+
 static bool is_endpoint(const char *value)
 {
     struct slice host;
@@ -182,6 +214,8 @@ static bool is_day(const char *value)
 const struct option_form form_any = {"text without control characters", is_printable};
 const struct option_form form_path = {"a path", is_printable};
 const struct option_form form_url = {"an https:// URL", is_url};
+const struct option_form form_webhook = {
+    "an https:// URL, or an http:// one of this host such as http://127.0.0.1:8080/", is_webhook};
 const struct option_form form_endpoint = {"host:port", is_endpoint};
 const struct option_form form_host = {"a host name", is_host};
 const struct option_form form_admin = {"an IP address, localhost or unix:/path", is_admin};

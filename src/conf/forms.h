@@ -5,7 +5,7 @@
 #include "conf/options.h"
 
 extern const struct option_form form_any, form_path, form_url, form_endpoint, form_host, form_admin,
-    form_socket, form_provider, form_tenant, form_secret, form_pairs, form_day;
+    form_socket, form_provider, form_tenant, form_secret, form_pairs, form_day, form_webhook;
 
 /* "192.0.2.1:25", "[2001:db8::1]:25", "*:25", "unix:/path" */
 bool form_is_listener(const char *value);

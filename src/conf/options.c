@@ -242,6 +242,22 @@ const struct option_row option_rows[] = {
      DURATION(conf, refresh_ahead_ms, 0, 1 * DAYS)},
     {"oauth.token_default_life", "Life of a token whose answer does not tell.", "1h",
      DURATION(conf, token_default_life_ms, 1 * SECONDS, 30 * DAYS)},
+    /* events */
+    {"events.webhook_url",
+     "Where changes of accounts' states are sent: https://, or http:// to a loopback address. "
+     "Empty: nowhere.",
+     "", .secret = true, TEXT(conf, webhook_url, form_webhook)},
+    {"events.webhook_secret_file",
+     "A file with the secret that signs them, 16 octets at least. Empty: the credential "
+     "bearerd.webhook of the service manager.",
+     "", TEXT(conf, webhook_secret_file, form_path)},
+    {"events.timeout", "How long the receiver may take to answer.", "10s",
+     DURATION(conf, webhook_timeout_ms, 100 * MS, 5 * MINUTES)},
+    {"events.retry_for",
+     "How long an event is sent again to a receiver that fails, before it is given up.", "1h",
+     DURATION(conf, webhook_retry_ms, 0, 7 * DAYS)},
+    {"events.queue", "Events that wait at most; the oldest make way for new ones.", "10000",
+     U32(conf, webhook_queue, 1, 1000000)},
     /* log */
     {"log.level", "The least important lines that are written.", "info",
      CHOICE(conf, log_level, enum log_level, level_words)},

@@ -176,6 +176,16 @@ const struct ctl_command ctl_commands[] = {
      "Named accounts go at once. --invalid and --all ask first; where nobody can be asked they "
      "need --yes.\n",
      cmd_accounts_remove},
+    {"check", "ADDRESS", 1, 1, NULL, CTL_JSON, NULL, "find out why an account does not send",
+     "Goes through all that sending takes and shows each step as it is done: the account's state, "
+     "the token endpoint (DNS, TCP, TLS and its certificate), a new token, what the token says of "
+     "itself (never the token), the mail server (DNS, TCP from the account's own address, TLS, "
+     "greeting, EHLO), the login, and a MAIL FROM that is taken back. What fails has its cause and "
+     "what to do about it. Nothing is sent; the login counts as one. A login that works ends a "
+     "pause that the mail server's refusal began.\n"
+     "The exit code is 0 when all is well, 5 when it works but something needs a look, 1 when a "
+     "step failed.\n",
+     cmd_check},
     {"login", "[ADDRESS]", 0, 1, NULL, CTL_JSON | CTL_SECRET, login_options,
      "sign in at the provider for an account", LOGIN_HELP, cmd_login},
     {"import", "FILE", 1, 1, NULL, CTL_JSON | CTL_SECRET, import_options,

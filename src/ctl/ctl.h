@@ -65,6 +65,7 @@ int cmd_addresses(const struct args *args);
 int cmd_api_token_create(const struct args *args);
 int cmd_api_token_list(const struct args *args);
 int cmd_api_token_revoke(const struct args *args);
+int cmd_check(const struct args *args);
 int cmd_completion(const struct args *args);
 int cmd_config(const struct args *args);
 int cmd_drain(const struct args *args);

@@ -207,6 +207,25 @@ static const struct field probe_done_fields[] = {
     TEXT(ipc_probe_done, step, STEP_MAX),
     TEXT(ipc_probe_done, text, IPC_TEXT_MAX),
 };
+static const struct field diagnose_fields[] = {
+    U64(ipc_diagnose, request),
+    TEXT(ipc_diagnose, id, IPC_ID_MAX),
+    TEXT(ipc_diagnose, sender, IPC_ID_MAX),
+};
+static const struct field diagnosis_step_fields[] = {
+    U64(ipc_diagnosis_step, request),
+    U8(ipc_diagnosis_step, step, IPC_STEPS - 1),
+    U8(ipc_diagnosis_step, result, IPC_STEP_RESULTS - 1),
+    U8(ipc_diagnosis_step, state, ACCOUNT_STATES - 1),
+    U32(ipc_diagnosis_step, code, REPLY_CODE_LAST),
+    U64(ipc_diagnosis_step, took_ms),
+    TEXT(ipc_diagnosis_step, text, IPC_TEXT_MAX),
+};
+static const struct field diagnosis_done_fields[] = {
+    U64(ipc_diagnosis_done, request),
+    U8(ipc_diagnosis_done, ok, 1),
+    TEXT(ipc_diagnosis_done, text, IPC_TEXT_MAX),
+};
 static const struct field log_level_fields[] = {
     U8(ipc_log_level, level, LOG_LEVEL_LAST),
 };
@@ -255,6 +274,7 @@ static const struct row rows[] = {
     [IPC_PROBE] = ROW(probe),
     [IPC_LOG_LEVEL] = ROW(log_level),
     [IPC_LEDGER_PUT] = ROW(ledger_put),
+    [IPC_DIAGNOSE] = ROW(diagnose),
     [IPC_READY] = EMPTY_ROW(ready),
     [IPC_LOOKUP] = ROW(lookup),
     [IPC_PASSWORD] = ROW(password),
@@ -267,6 +287,8 @@ static const struct row rows[] = {
     [IPC_SNAPSHOT_DONE] = ROW(snapshot_done),
     [IPC_PROBE_DONE] = ROW(probe_done),
     [IPC_LEDGER] = ROW(ledger),
+    [IPC_DIAGNOSIS_STEP] = ROW(diagnosis_step),
+    [IPC_DIAGNOSIS_DONE] = ROW(diagnosis_done),
 };
 
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

@@ -41,6 +41,7 @@ enum ipc_type {
     IPC_PROBE,      /* log in at the account's provider, send nothing */
     IPC_LOG_LEVEL,  /* until the next IPC_CONFIG */
     IPC_LEDGER_PUT, /* what an account has sent; behind its first IPC_ACCOUNT_PUT */
+    IPC_DIAGNOSE,   /* the same as a probe, told step by step and as far as MAIL */
     /* relay -> broker */
     IPC_READY = 64,     /* configuration taken, workers run */
     IPC_LOOKUP,         /* a login that the relay does not know */
@@ -54,6 +55,8 @@ enum ipc_type {
     IPC_SNAPSHOT_DONE, /* behind the last one */
     IPC_PROBE_DONE,
     IPC_LEDGER, /* what an account has sent */
+    IPC_DIAGNOSIS_STEP,
+    IPC_DIAGNOSIS_DONE, /* behind the last one, and behind what it did to the account */
 };
 
 /* States of an account, in both processes. The relay refuses mail for any but
@@ -222,6 +225,41 @@ struct ipc_probe_done {
     struct slice text; /* the reply, or why there is none */
 };
 
+struct ipc_diagnose {
+    uint64_t request;
+    struct slice id, sender; /* sender: of the MAIL that is tried, and taken back */
+};
+
+/* What a mail server is asked for, one after the other; with STARTTLS, TLS comes
+ * behind the greeting. */
+enum ipc_step {
+    IPC_STEP_DNS,
+    IPC_STEP_TCP,
+    IPC_STEP_TLS,
+    IPC_STEP_GREETING,
+    IPC_STEP_EHLO,
+    IPC_STEP_AUTH,
+    IPC_STEP_MAIL,
+    IPC_STEPS
+};
+
+enum ipc_step_result { IPC_STEP_OK, IPC_STEP_WARNING, IPC_STEP_FAILED, IPC_STEP_RESULTS };
+
+struct ipc_diagnosis_step { /* each step once at most */
+    uint64_t request;
+    uint8_t step, result; /* enum ipc_step, ipc_step_result */
+    uint8_t state;        /* enum account_state that a refusal calls for */
+    uint32_t code;        /* of the provider's reply, 0: there was none */
+    uint64_t took_ms;
+    struct slice text; /* the reply, or what was found */
+};
+
+struct ipc_diagnosis_done {
+    uint64_t request;
+    uint8_t ok;
+    struct slice text; /* why there is no further step, else "" */
+};
+
 struct ipc_ledger {
     uint8_t group;   /* 1: `id` is a group's name */
     struct slice id; /* of an account */
@@ -265,6 +303,9 @@ union ipc_body {
     struct ipc_probe probe;
     struct ipc_probe_done probe_done;
     struct ipc_log_level log_level;
+    struct ipc_diagnose diagnose;
+    struct ipc_diagnosis_step diagnosis_step;
+    struct ipc_diagnosis_done diagnosis_done;
     struct ipc_ledger ledger;
     struct ipc_ledger_put ledger_put;
     struct ipc_empty empty;

@@ -197,6 +197,11 @@ static void take_probe(struct worker *worker, const struct ipc_message *message)
     upstream_probe(worker, &message->u.probe);
 }
 
+static void take_diagnose(struct worker *worker, const struct ipc_message *message)
+{
+    upstream_diagnose(worker, &message->u.diagnose);
+}
+
 static bool send_simple(struct link *link, enum ipc_type type)
 {
     struct ipc_message message = {.type = type};
@@ -388,6 +393,9 @@ static void take_account(struct relay *relay, const struct ipc_message *message)
         break;
     case IPC_PROBE:
         link_forward(owner_of(relay, message->u.probe.id), message, take_probe);
+        break;
+    case IPC_DIAGNOSE:
+        link_forward(owner_of(relay, message->u.diagnose.id), message, take_diagnose);
         break;
     case IPC_SNAPSHOT:
         snapshot_take(relay, &message->u.snapshot);

@@ -113,22 +113,21 @@ static bool decode(struct session *session, struct slice base64, struct credenti
                                        : decode_oauth(session, base64, out);
 }
 
-static bool challenges(struct session *session)
+static bool challenges(struct session *session, struct knob_scope scope)
 {
     const char *style = session->profile->challenge ? "challenge" : "direct";
 
     if (session->mech == AUTH_PLAIN)
         return false;
     return session->mech == AUTH_OAUTHBEARER ||
-           strcmp(knob_text(session_scope(session), KNOB_AUTH_FAILURE, style), "challenge") == 0;
+           strcmp(knob_text(scope, KNOB_AUTH_FAILURE, style), "challenge") == 0;
 }
 
-static void send_challenge(struct session *session)
+static void send_challenge(struct session *session, struct knob_scope scope)
 {
     char json[256], base64[BASE64_LEN(sizeof(json)) + 1], reply[sizeof(base64) + 4];
     bool bearer = session->mech == AUTH_OAUTHBEARER;
-    const char *status =
-        knob_text(session_scope(session), KNOB_AUTH_334_STATUS, bearer ? "invalid_token" : "400");
+    const char *status = knob_text(scope, KNOB_AUTH_334_STATUS, bearer ? "invalid_token" : "400");
 
     snprintf(json, sizeof(json),
              bearer ? "{\"status\":\"%s\",\"scope\":\"%s\"}"
@@ -140,15 +139,17 @@ static void send_challenge(struct session *session)
     session->state = SESSION_AUTH_FAILED;
 }
 
+/* The knobs of the user that tried to log in count here, too. */
 static void refuse(struct session *session, const struct credentials *credentials)
 {
     struct account *account = accounts_find(&session->sim->accounts, slice_of(credentials->user));
+    struct knob_scope scope = sim_scope(session->sim, account);
 
     session->sim->totals.login_failures++;
     if (account)
         account->stats.login_failures++;
-    if (challenges(session))
-        send_challenge(session);
+    if (challenges(session, scope))
+        send_challenge(session, scope);
     else
         session_reply(session, REPLY_AUTH_BAD);
 }

@@ -71,8 +71,8 @@ def test_one_in_full(sim, daemon, admin):
 @pytest.mark.parametrize("error, state, by, cause", [
     ("invalid_grant", "needs_consent", "token", "grant_dead"),
     ("7000222", "misconfigured", "token", "secret_expired"),
-    ("50196", "throttled", "token", "no_token"),
-    ("503", "throttled", "token", "no_token"),
+    ("50196", "throttled", "token", "asked_too_often"),
+    ("503", "throttled", "token", "endpoint_trouble"),
 ])
 def test_state_says_why_and_what_to_do(sim, error, state, by, cause):
     sim.knobs(token_error=error)

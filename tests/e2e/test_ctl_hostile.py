@@ -66,6 +66,9 @@ def test_control_characters_never_reach_the_terminal(fake, command):
     (["health"], {"GET /health": {"status": "healthy", "reasons": [EVIL, 7]}}),
     (["log"], {"GET /admin/log": {"level": EVIL}}),
     (["reload"], {"POST /admin/reload": {"message": EVIL}}),
+    (["check", "a@b"], {"POST /admin/accounts/a%40b/check": stream(
+        {"step": EVIL, "result": EVIL, "detail": EVIL, "cause": EVIL, "cure": EVIL, "ms": 7},
+        {"summary": {"state": EVIL}})}),
     (["accounts", "verify", "--all"], {"POST /admin/accounts/verify": stream(
         {"email": EVIL, "verdict": EVIL, "success": True, "error": EVIL, "steps": [
             {"step": EVIL, "text": EVIL}]}, {"summary": {}})})])
@@ -230,3 +233,10 @@ def test_memory_is_bounded(fake):
     assert b"longer than" in limited("health").stderr
     done = limited("export", stdout=subprocess.DEVNULL)
     assert done.returncode == OK, done.stderr
+
+
+def test_a_check_that_is_cut_short(fake):
+    """What is missing is no success."""
+    line = {"step": "account", "result": "ok", "detail": "", "cause": None, "cure": None, "ms": 0}
+    done = Ctl(fake({"POST /admin/accounts/a%40b/check": stream(line)}).url)("check", "a@b")
+    assert done.code == FAILED and "ended before" in done.err

@@ -352,7 +352,7 @@ def test_a_wrong_secret(make, gmail):
     login = begin(daemon, A, **dict(client_of(gmail, "desktop"), client_secret="is-a-wrong-one"))
     hand_over(daemon, login, sign_in(gmail, login, A))
     failed = outcome(daemon, login, "failed")
-    assert failed["cause"] == "application_refused" and "invalid_client" in failed["error"]
+    assert failed["cause"] == "client_refused" and "invalid_client" in failed["error"]
     assert "is-a-wrong-one" not in json.dumps(failed) + daemon.process.text
 
 

@@ -50,7 +50,7 @@ def test_relaying_for_accounts_of_a_database(start, provider, tokens):
 
 def test_a_new_refresh_token_is_in_the_database_before_it_is_used(start, provider, certs):
     """The endpoint takes the newest one only, and we are killed after each."""
-    tokens = TokenServer(certs)
+    tokens = TokenServer(certs, lifetime=5)  # so short that no start makes do with the last one
     valid = ["refresh-a"]
 
     def answer(form, number):

@@ -17,7 +17,7 @@ class TokenServer:
     headers). Without one: a new token each time, as `token_of` makes it.
     POST /introspect knows these tokens; `users` has the refresh tokens' owners."""
 
-    def __init__(self, certs, lifetime=3600, answer=None, users=None):
+    def __init__(self, certs, lifetime=3600, answer=None, users=None, cert=None, key=None):
         self.lifetime = lifetime
         self.answer = answer
         self.users = dict(users or {})
@@ -49,7 +49,7 @@ class TokenServer:
             def handle_error(self, request, address):
                 pass
 
-        context = certs.server_context()
+        context = certs.server_context(cert, key)
         self._server = Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
         self.url = "https://localhost:%d/token" % self.port

@@ -32,6 +32,8 @@ const struct admin_route admin_account_routes[] = {
      "Takes its mail again", ""},
     {"POST", "/admin/accounts/{email}/verify", ADMIN_WRITE, RECORD, accounts_verify,
      "Asks the token endpoint, and the mail server, about an account", ""},
+    {"POST", "/admin/accounts/{email}/check", ADMIN_WRITE, 0, accounts_check,
+     "Goes through all that sending with an account takes, step by step", ""},
     {"GET", "/admin/tokens", ADMIN_READ, 0, tokens_list, "Access tokens: age, expiry, failures",
      FILTERS},
     {"GET", "/admin/pools", ADMIN_READ, 0, pools_list, "Connections and messages of accounts",

@@ -19,6 +19,7 @@ admin_handler accounts_post, accounts_post_batch;                            /* 
 admin_handler accounts_get, accounts_patch, accounts_pause, accounts_resume; /* accounts_one.c */
 admin_handler accounts_delete, accounts_delete_all, accounts_delete_invalid; /* accounts_remove.c */
 admin_handler accounts_verify, accounts_verify_many;                         /* accounts_verify.c */
+admin_handler accounts_check;                                                /* accounts_check.c */
 admin_handler accounts_export;                                               /* accounts_export.c */
 admin_handler pools_list, limits_list;                                       /* pools.c */
 

@@ -169,6 +169,17 @@ static bool may_redirect(struct admin_request *request, const struct account *ac
     return false;
 }
 
+static bool is_newest(struct admin_request *request, const struct account *account,
+                      const json_t *object)
+{
+    const char *token = json_string_value(json_object_get(object, "refresh_token"));
+
+    if (!token || !token_is_superseded(account, token))
+        return true;
+    admin_error_field(request, 400, "refresh_token", "%s", candidate_superseded);
+    return false;
+}
+
 void accounts_patch(struct admin_request *request)
 {
     struct account *account = accounts_find(request);
@@ -180,7 +191,8 @@ void accounts_patch(struct admin_request *request)
         admin_error(request, 400, "the body must be an object with the keys to change");
         return;
     }
-    if (check_keys(request, object) && may_redirect(request, account, object))
+    if (check_keys(request, object) && may_redirect(request, account, object) &&
+        is_newest(request, account, object))
         patch(request, account, json_deep_copy(object), "updated");
 }
 

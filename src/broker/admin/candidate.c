@@ -3,12 +3,17 @@
 #include <stdio.h>
 
 #include "broker/broker.h"
+#include "broker/form.h"
 #include "broker/store/record_fields.h"
 
 #define MICROSOFT_CONSUMERS "https://login.live.com/oauth20_token.srf"
 
 static const char *const consumer_domains[] = {"hotmail.com", "outlook.com", "live.com", "msn.com",
                                                NULL};
+
+const char candidate_superseded[] = "\"refresh_token\": the token endpoint has replaced this one, "
+                                    "and the account has the newer one: "
+                                    "leave it out, or sign in again for another";
 
 static const char *text_of(const json_t *object, const char *key)
 {
@@ -169,6 +174,20 @@ static void forget_foreign(json_t *object, const struct account_record *record)
     forget_grant(object);
 }
 
+static void add_pair(void *object, const char *key, struct slice value)
+{
+    json_object_set_new(object, key, json_stringn(value.ptr, value.len));
+}
+
+static void keep_extra(json_t *kept, const char *pairs)
+{
+    json_t *extra = json_object();
+
+    if (pairs[0] && form_each(pairs, add_pair, extra))
+        json_object_set(kept, "extra", extra);
+    json_decref(extra);
+}
+
 /* What the store will keep, as the account has it now. */
 static json_t *kept_of(const json_t *object, const struct account_record *record,
                        const struct conf *conf)
@@ -185,6 +204,7 @@ static json_t *kept_of(const json_t *object, const struct account_record *record
             keep_text(kept, "scope", record->scope);
     }
     keep_text(kept, "client_secret", record->client_secret);
+    keep_extra(kept, record->extra);
     keep_text(kept, "account_id", record->id);
     /* None is a choice, too. */
     set_default(kept, "vmta_name", record->vmta_name);
@@ -281,6 +301,8 @@ static bool fill(struct candidate *candidate, struct broker *broker, const struc
                           "replaces it",
                           account->record->email);
     }
+    if (account && token_is_superseded(account, text_of(object, "refresh_token")))
+        return reason_set(why, "%s", candidate_superseded);
     if (account) {
         *whole = replace_existing(object, account, broker, conf);
     } else {

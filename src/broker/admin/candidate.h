@@ -20,5 +20,9 @@ struct candidate {
 bool candidate_make(struct candidate *candidate, struct broker *broker, const struct conf *conf,
                     const json_t *object, struct reason *why);
 
+/* Why a refresh token that was replaced is refused: it would take the place of the newer one,
+ * and to ask the endpoint with it may cost the grant. */
+extern const char candidate_superseded[];
+
 /* The field that a reason begins with, "" if it does with none. */
 void candidate_field(const char *reason, char *out, size_t cap);

@@ -10,6 +10,7 @@
 #include "broker/admin/server.h"
 #include "broker/broker.h"
 
+#define WEBHOOK_FAILURES 3
 #define LATELY_MS (10 * 60000ull)
 #define GATES_NAMED 5
 #define REASONS_MAX 50
@@ -153,6 +154,16 @@ static void add_clock(const struct broker *broker, json_t *reasons)
                    clock->skew_ms > 0 ? "behind" : "ahead of", clock->origin);
 }
 
+/* Not one alone: a receiver may be restarted. */
+static void add_webhook(const struct broker *broker, json_t *reasons)
+{
+    if (broker->webhook.failures >= WEBHOOK_FAILURES)
+        add_reason(reasons,
+                   "the receiver of events (events.webhook_url) fails: events that wait: %zu; the "
+                   "log says why (webhook_down, webhook_refused)",
+                   broker->webhook.queue.count);
+}
+
 static void add_relay(const struct broker *broker, json_t *reasons)
 {
     if (broker->relay_lost_ms && loop_now(&broker->loop) - broker->relay_lost_ms < LATELY_MS)
@@ -194,6 +205,7 @@ void health_show(struct admin_request *request)
     add_store(broker, reasons);
     add_gates(broker, reasons);
     add_clock(broker, reasons);
+    add_webhook(broker, reasons);
     secret_expiry_each(&broker->secret_expiry, clock_wall_ms(), EXPIRY_SOON_MS, add_expiring,
                        reasons);
     add_relay(broker, reasons);

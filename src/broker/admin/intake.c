@@ -58,6 +58,7 @@ static void drop_contents(struct intake_item *item)
 {
     json_decref(item->object);
     item->object = NULL;
+    secret_free(&item->superseded);
     record_free(item->record);
     item->record = NULL;
     token_grant_clear(&item->grant);
@@ -210,6 +211,8 @@ static void take_written(struct intake_item *item, struct store_edit *edit)
     edit->record = NULL;
     existed = registry_by_login(registry, slice_of(record->login)) != NULL;
     account = registry_put(registry, record, &item->grant);
+    if (account && edit->superseded)
+        token_supersede(account, edit->superseded);
     if (account)
         finish_item(item, existed ? INTAKE_UPDATED : INTAKE_ADDED);
     else
@@ -259,8 +262,10 @@ static void write_checked(struct intake *intake)
         intake->write.edits[i] =
             (struct store_edit){.kind = item->overwrite ? STORE_REPLACE : STORE_ADD,
                                 .object = item->object,
-                                .place = item->place};
+                                .place = item->place,
+                                .superseded = item->superseded};
         item->object = NULL;
+        item->superseded = NULL;
         intake->writing[i++] = item;
     }
     if (!i) {
@@ -305,8 +310,10 @@ static void on_verified(struct verify *verify)
         item->verified = true;
         item->grant = verify->grant;
         verify->grant.value = NULL;
-        if (verify->refresh_token)
+        if (verify->refresh_token) {
             json_object_set_new(item->object, "refresh_token", json_string(verify->refresh_token));
+            item->superseded = slice_dup(slice_of(item->record->refresh_token));
+        }
         secret_free(&verify->refresh_token);
         list_push_tail(&intake->checked, &item->node);
     }

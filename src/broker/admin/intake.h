@@ -39,6 +39,7 @@ struct intake_item {
     /* On its way. */
     json_t *object; /* what will be stored */
     bool verify, overwrite;
+    char *superseded; /* the refresh token that the verification replaced, NULL: none */
     struct account_record *record;
     struct verify check;
     struct token_grant grant;

@@ -135,6 +135,12 @@ void login_move(struct login *login, enum login_state state)
         login_reply(login);
 }
 
+/* What is said of refresh tokens does not fit a code, whose errors are the same. */
+static bool is_of_grants(const struct hint *hint)
+{
+    return strncmp(hint->cause, "grant_", 6) == 0;
+}
+
 /* The cure that the table of causes has for such words, if it has one. */
 static void set_hint(struct login *login)
 {
@@ -145,9 +151,9 @@ static void set_hint(struct login *login)
     login->cause = faults[login->fault].cause;
     login->hint = faults[login->fault].hint;
     for (size_t i = 0; provider_said && i < sizeof(states) / sizeof(*states); i++) {
-        const struct hint *hint = hint_of(HOLD_TOKEN, states[i], login->error);
+        const struct hint *hint = hint_for(HINT_ENDPOINT, states[i], login->provider, login->error);
 
-        if (!hint->pattern)
+        if (!hint->pattern || (login->fault == LOGIN_CODE_REFUSED && is_of_grants(hint)))
             continue;
         login->cause = hint->cause;
         login->hint = hint->text;

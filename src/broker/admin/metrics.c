@@ -157,6 +157,11 @@ NUMBER(unsaved, broker->tokens.unsaved.count)
 NUMBER(ready, broker->process &&relay_process_is_ready(broker->process))
 NUMBER(restarts, broker->process ? relay_process_restarts(broker->process) : 0)
 NUMBER(draining, broker->draining)
+NUMBER(changes, broker->events.changes)
+NUMBER(events_sent, broker->webhook.stats.sent)
+NUMBER(events_failed, broker->webhook.stats.failed)
+NUMBER(events_dropped, broker->webhook.stats.dropped)
+NUMBER(events_queued, broker->webhook.queue.count)
 NUMBER(log_lost, ((void)broker, log_dropped()))
 
 static const struct metric metrics[] = {
@@ -186,6 +191,12 @@ static const struct metric metrics[] = {
     {"secret_expiry_seconds", "gauge",
      "until a client secret or certificate ends, of those that do within 30 days or have",
      secret_expiry},
+    {"account_state_changes_total", "counter", "accounts that came to another state", changes},
+    {"events_sent_total", "counter", "events that the webhook's receiver took", events_sent},
+    {"events_failed_total", "counter", "events that it refused, or that were given up",
+     events_failed},
+    {"events_dropped_total", "counter", "events for which there was no room", events_dropped},
+    {"events_queued", "gauge", "events that wait for the receiver now", events_queued},
     {NULL, NULL, NULL, NULL},
 };
 

@@ -8,6 +8,15 @@
 /* How long others wait for a probe's answer before they look again. */
 #define PROBE_WAIT_MS 2000
 
+/* Slower when ten of ten answers are throttled, or more than a tenth over a longer time. */
+#define THROTTLE_WEIGHT 9
+#define THROTTLE_LIMIT 90
+#define GAP_MIN_MS 8
+#define GAP_MAX_MS 1000
+#define PAUSE_MAX_MS 10000 /* those that were told longer wait longer by themselves */
+#define CONTENT 200        /* successes until it goes faster, by an eighth */
+#define LATE_MAX_MS 500    /* what was missed is made up for, but not more */
+
 static const struct {
     enum account_state state;
     unsigned failures; /* that close it */
@@ -110,6 +119,8 @@ static void leave(struct tokens *tokens, struct gate *gate, struct account *acco
     list_remove(&gate->accounts, &account->token.gate_nodes[gate->kind]);
     if (gate->witness == account)
         gate->witness = NULL;
+    if (gate->throttled == account)
+        gate->throttled = NULL;
     gate_untold(gate, account);
     if (!list_empty(&gate->accounts))
         return;
@@ -180,10 +191,55 @@ bool gate_refused(struct gate *gate, struct account *account, uint64_t now_ms, c
     return !was_closed;
 }
 
+bool gate_throttled(struct gate *endpoint, struct account *account, uint64_t now_ms,
+                    uint64_t pause_ms)
+{
+    if (now_ms < endpoint->paused_until_ms) /* they were on their way */
+        return false;
+    if (endpoint->throttled != account)
+        endpoint->throttles += THROTTLE_WEIGHT;
+    endpoint->throttled = account;
+    if (endpoint->throttles < THROTTLE_LIMIT)
+        return false;
+    endpoint->throttles = endpoint->content = 0;
+    endpoint->gap_ms += endpoint->gap_ms / 2 + (endpoint->gap_ms ? 0 : GAP_MIN_MS);
+    if (endpoint->gap_ms > GAP_MAX_MS)
+        endpoint->gap_ms = GAP_MAX_MS;
+    endpoint->paused_until_ms = now_ms + (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS);
+    endpoint->next_at_ms = endpoint->paused_until_ms;
+    return true;
+}
+
+uint64_t gate_pace(const struct gate *endpoint, uint64_t now_ms)
+{
+    return endpoint->next_at_ms > now_ms ? endpoint->next_at_ms - now_ms : 0;
+}
+
+void gate_paced(struct gate *endpoint, uint64_t now_ms)
+{
+    if (!endpoint->gap_ms)
+        return;
+    if (endpoint->next_at_ms + LATE_MAX_MS < now_ms)
+        endpoint->next_at_ms = now_ms - LATE_MAX_MS;
+    endpoint->next_at_ms += endpoint->gap_ms;
+}
+
+static void relax(struct gate *endpoint)
+{
+    endpoint->throttles -= endpoint->throttles > 0;
+    if (!endpoint->gap_ms || ++endpoint->content < CONTENT)
+        return;
+    endpoint->content = 0;
+    endpoint->gap_ms -= endpoint->gap_ms / 8 + 1;
+    if (endpoint->gap_ms < GAP_MIN_MS)
+        endpoint->gap_ms = endpoint->next_at_ms = 0;
+}
+
 bool gate_accepted(struct gate *gate, struct account *account)
 {
     bool was_closed = gate->closed;
 
+    relax(gate);
     gate_untold(gate, account);
     account->token.tokens->gates_closed[gate->kind] -= was_closed;
     gate->closed = gate->several = false;

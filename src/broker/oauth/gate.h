@@ -40,7 +40,14 @@ struct gate {
     struct list queued, urgent; /* token.node */
     size_t running;
     struct list_node turn_node; /* tokens.turns, while somebody is queued */
-    struct host_clock *clock;   /* the endpoint's; NULL: taken for ours */
+    /* It says "too often" to many: requests for which no mail waits keep a distance, until
+     * it has been content for a while. */
+    unsigned throttles;          /* some for each, less with each success */
+    struct account *throttled;   /* the last one */
+    uint64_t gap_ms, next_at_ms; /* 0: no distance */
+    uint64_t paused_until_ms;
+    unsigned content;         /* successes since the distance was changed */
+    struct host_clock *clock; /* the endpoint's; NULL: taken for ours */
 };
 
 /* What accounts behind a closed gate are. */
@@ -58,5 +65,12 @@ struct gate *gates_ask(struct account *account, uint64_t now_ms, uint64_t *wait_
 bool gate_refused(struct gate *gate, struct account *account, uint64_t now_ms, const char *text);
 /* True: the gate was closed and is open now. */
 bool gate_accepted(struct gate *gate, struct account *account);
+/* The endpoint asked the account to wait `pause_ms`. True: all that go there go slower now. One
+ * account alone, which may ask too often by itself, slows down nobody. */
+bool gate_throttled(struct gate *endpoint, struct account *account, uint64_t now_ms,
+                    uint64_t pause_ms);
+/* How long the next request for which no mail waits has to wait; and that it goes. */
+uint64_t gate_pace(const struct gate *endpoint, uint64_t now_ms);
+void gate_paced(struct gate *endpoint, uint64_t now_ms);
 /* The account's request ended and says nothing of the gate. */
 void gate_untold(struct gate *gate, struct account *account);

@@ -5,6 +5,7 @@
 #include "broker/oauth/http.h"
 
 #include <curl/curl.h>
+#include <openssl/pem.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -30,10 +31,11 @@ struct http_request {
     size_t body_len;
     char *answer; /* OAUTH_BODY_MAX octets, once the first came */
     size_t answer_len;
-    bool too_large;
+    bool too_large, status_only;
     char retry_after[64], content_type[64], date[64];
     char error[CURL_ERROR_SIZE];
     http_done *done;
+    http_looked *looked; /* NULL: a form is sent */
     void *owner;
 };
 
@@ -205,6 +207,8 @@ static size_t on_body(char *octets, size_t size, size_t count, void *owner)
     struct http_request *request = owner;
     size_t len = size * count;
 
+    if (request->status_only)
+        return len;
     if (!request->answer)
         request->answer = malloc(OAUTH_BODY_MAX);
     if (!request->answer || len > OAUTH_BODY_MAX - request->answer_len) {
@@ -238,12 +242,13 @@ static size_t on_header(char *octets, size_t size, size_t count, void *owner)
     return line.len;
 }
 
-static void set_protocols(CURL *easy)
+static void set_protocols(CURL *easy, bool plain)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "https");
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, plain ? "https,http" : "https");
 #else
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS, (long)CURLPROTO_HTTPS);
+    curl_easy_setopt(easy, CURLOPT_PROTOCOLS,
+                     (long)(plain ? CURLPROTO_HTTPS | CURLPROTO_HTTP : CURLPROTO_HTTPS));
 #endif
 }
 
@@ -263,20 +268,20 @@ static void set_tls(CURL *easy, const struct http_settings *settings)
 #endif
 }
 
-static void set_transfer(struct http_request *request, const char *url, bool fresh)
+static void set_transfer(struct http_request *request, const struct http_call *call)
 {
     const struct http_settings *settings = &request->http->settings;
     CURL *easy = request->easy;
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, request);
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    set_protocols(easy);
+    curl_easy_setopt(easy, CURLOPT_URL, call->url);
+    set_protocols(easy, call->plain);
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, "");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, fresh ? 0L : 1L);
-    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L);
+    curl_easy_setopt(easy, CURLOPT_PIPEWAIT, call->fresh ? 0L : 1L);
+    curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, call->fresh ? 1L : 0L);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)settings->timeout_ms);
@@ -287,13 +292,42 @@ static void set_transfer(struct http_request *request, const char *url, bool fre
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
+    if (request->looked) {
+        curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+        curl_easy_setopt(easy, CURLOPT_CERTINFO, 1L);
+    } else {
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
+    }
     set_tls(easy, settings);
 }
 
-struct http_request *http_post(struct http *http, const char *url, struct slice body, bool fresh,
-                               http_done *done, void *owner)
+/* False: memory is out. */
+static bool add_headers(struct http_request *request, const char *const *headers)
+{
+    for (; *headers; headers++) {
+        struct curl_slist *longer = curl_slist_append(request->headers, *headers);
+
+        if (!longer)
+            return false;
+        request->headers = longer;
+    }
+    return true;
+}
+
+static bool begin(struct http_request *request, const struct http_call *call)
+{
+    request->easy = curl_easy_init();
+    if (!request->easy || !add_headers(request, call->headers))
+        return false;
+    set_transfer(request, call);
+    return curl_multi_add_handle(request->http->multi, request->easy) == CURLM_OK;
+}
+
+static const char *const json_headers[] = {"Accept: application/json", NULL};
+
+struct http_request *http_send(struct http *http, const struct http_call *call, http_done *done,
+                               void *owner)
 {
     struct http_request *request = calloc(1, sizeof(*request));
 
@@ -302,18 +336,38 @@ struct http_request *http_post(struct http *http, const char *url, struct slice 
     request->http = http;
     request->done = done;
     request->owner = owner;
-    request->body = slice_dup(body);
-    request->body_len = body.len;
-    request->headers = curl_slist_append(NULL, "Accept: application/json");
-    request->easy = curl_easy_init();
+    request->status_only = call->status_only;
+    request->body = slice_dup(call->body);
+    request->body_len = call->body.len;
     list_push_tail(&http->requests, &request->node);
-    if (request->body && request->headers && request->easy) {
-        set_transfer(request, url, fresh);
-        if (curl_multi_add_handle(http->multi, request->easy) == CURLM_OK)
-            return request;
-    }
+    if (request->body && begin(request, call))
+        return request;
     free_request(request);
     return NULL;
+}
+
+struct http_request *http_look(struct http *http, const char *url, http_looked *done, void *owner)
+{
+    struct http_call call = {.url = url, .headers = json_headers, .fresh = true};
+    struct http_request *request = calloc(1, sizeof(*request));
+
+    if (!request)
+        return NULL;
+    request->http = http;
+    request->looked = done;
+    request->owner = owner;
+    list_push_tail(&http->requests, &request->node);
+    if (begin(request, &call))
+        return request;
+    free_request(request);
+    return NULL;
+}
+
+struct http_request *http_post(struct http *http, const char *url, struct slice body, bool fresh,
+                               http_done *done, void *owner)
+{
+    return http_send(http, &(struct http_call){url, body, json_headers, fresh, false, false}, done,
+                     owner);
 }
 
 void http_cancel(struct http_request *request)
@@ -329,6 +383,79 @@ static const char *failure_text(const struct http_request *request, CURLcode cod
     return request->error[0] ? request->error : curl_easy_strerror(code);
 }
 
+/* --- looks ---------------------------------------------------------------------------- */
+
+static uint64_t time_ms(struct http_request *request, CURLINFO info)
+{
+    curl_off_t us = 0;
+
+    curl_easy_getinfo(request->easy, info, &us);
+    return us > 0 ? (uint64_t)us / 1000 + 1 : 0; /* 0: it was not reached */
+}
+
+/* The leaf's, in PEM, is among what curl kept of the chain. */
+static void read_certificate(struct http_request *request, struct cert_facts *out)
+{
+    struct curl_certinfo *info = NULL;
+    X509 *cert = NULL;
+
+    curl_easy_getinfo(request->easy, CURLINFO_CERTINFO, &info);
+    for (struct curl_slist *at = info && info->num_of_certs ? info->certinfo[0] : NULL; at && !cert;
+         at = at->next) {
+        BIO *in = strncmp(at->data, "Cert:", 5) == 0 ? BIO_new_mem_buf(at->data + 5, -1) : NULL;
+
+        cert = in ? PEM_read_bio_X509(in, NULL, NULL, NULL) : NULL;
+        BIO_free(in);
+    }
+    cert_facts_read(cert, out);
+    X509_free(cert);
+}
+
+static const char *text_info(struct http_request *request, CURLINFO info)
+{
+    char *text = NULL;
+
+    curl_easy_getinfo(request->easy, info, &text);
+    return text ? text : "";
+}
+
+/* Where it failed. curl keeps no time of a connection that came no further. */
+static enum http_stage stage_of(CURLcode code, const char *why)
+{
+    switch (code) {
+    case CURLE_URL_MALFORMAT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return HTTP_DNS;
+    case CURLE_COULDNT_CONNECT:
+        return HTTP_TCP;
+    case CURLE_OPERATION_TIMEDOUT:
+        if (slice_find_nocase(slice_of(why), SLICE("resolv")) >= 0)
+            return HTTP_DNS;
+        return slice_find_nocase(slice_of(why), SLICE("SSL")) >= 0 ? HTTP_TLS : HTTP_TCP;
+    default:
+        return HTTP_TLS;
+    }
+}
+
+static void finish_look(struct http_request *request, CURLcode code)
+{
+    uint64_t dns = time_ms(request, CURLINFO_NAMELOOKUP_TIME_T);
+    uint64_t tcp = time_ms(request, CURLINFO_CONNECT_TIME_T);
+    uint64_t tls = time_ms(request, CURLINFO_APPCONNECT_TIME_T);
+    struct http_look look = {.why = code == CURLE_OK ? NULL : failure_text(request, code),
+                             .address = text_info(request, CURLINFO_PRIMARY_IP),
+                             .source = text_info(request, CURLINFO_LOCAL_IP)};
+
+    look.reached = code == CURLE_OK ? HTTP_STAGES : stage_of(code, look.why);
+    look.took_ms[HTTP_DNS] = dns ? dns - 1 : 0;
+    look.took_ms[HTTP_TCP] = tcp > dns ? tcp - dns : 0;
+    look.took_ms[HTTP_TLS] = tls > tcp ? tls - tcp : 0;
+    read_certificate(request, &look.cert);
+    curl_multi_remove_handle(request->http->multi, request->easy);
+    request->looked(request->owner, &look);
+    free_request(request);
+}
+
 static void finish(struct http_request *request, CURLcode code)
 {
     struct oauth_answer answer = {.body = {request->answer, request->answer_len},
@@ -337,6 +464,10 @@ static void finish(struct http_request *request, CURLcode code)
                                   .date = slice_of(request->date),
                                   .wall_ms = clock_wall_ms()};
 
+    if (request->looked) {
+        finish_look(request, code);
+        return;
+    }
     curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &answer.status);
     curl_multi_remove_handle(request->http->multi, request->easy);
     if (code == CURLE_OK)

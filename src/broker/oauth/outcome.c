@@ -132,6 +132,18 @@ static void open_gate(struct gate *gate)
     }
 }
 
+static void tell_throttle(struct gate *endpoint, struct account *account, uint64_t now_ms,
+                          uint64_t retry_after_ms)
+{
+    uint64_t pause = retry_after_ms ? retry_after_ms : POLICY_MIN_MS;
+
+    if (gate_throttled(endpoint, account, now_ms, pause))
+        log_event(LOG_WARN, "endpoint_throttled", log_u("accounts", endpoint->accounts.count),
+                  log_s("url", account->record->token_url), log_u("gap_ms", endpoint->gap_ms),
+                  log_s("text", "the token endpoint wants fewer requests: refreshes for which no "
+                                "mail waits keep this distance"));
+}
+
 void outcome_tell_gates(struct account *account, const struct oauth_response *response)
 {
     struct gate *endpoint = account->token.gates[GATE_ENDPOINT];
@@ -151,6 +163,7 @@ void outcome_tell_gates(struct account *account, const struct oauth_response *re
             close_gate(app, now);
     } else if (response->class_ == OAUTH_THROTTLED) {
         gate_untold(app, account);
+        tell_throttle(endpoint, account, now, response->retry_after_ms);
     } else if (gate_accepted(app, account)) {
         /* A verdict on the grant, too, means that the client was accepted. */
         open_gate(app);

@@ -89,6 +89,17 @@ uint64_t policy_refresh_delay(uint64_t life_ms, uint64_t ahead_ms, uint64_t rand
     return longer(delay - (spread ? random % spread : 0), POLICY_MIN_MS);
 }
 
+uint64_t policy_kept_delay(uint64_t left_ms, uint64_t life_ms, uint64_t ahead_ms, uint64_t random)
+{
+    uint64_t ahead = ahead_ms < life_ms / 2 ? ahead_ms : life_ms / 2, delay, spread;
+
+    if (left_ms < ahead + POLICY_MIN_MS)
+        return 0;
+    delay = left_ms - ahead;
+    spread = (ahead < delay ? ahead : delay) / 4;
+    return longer(delay - (spread ? random % spread : 0), POLICY_MIN_MS);
+}
+
 uint64_t policy_reject_delay(unsigned times)
 {
     return grown(POLICY_REJECT_MS, 2, times, POLICY_REJECT_MAX_MS);

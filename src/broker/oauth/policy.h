@@ -47,6 +47,9 @@ struct policy_plan policy_after_failure(enum oauth_class class_, const struct po
  * its end but not before its half, some earlier than others. */
 uint64_t policy_refresh_delay(uint64_t life_ms, uint64_t ahead_ms, uint64_t random);
 
+/* The same of a token that was kept over a restart and lives on for `left_ms`; 0: it is due. */
+uint64_t policy_kept_delay(uint64_t left_ms, uint64_t life_ms, uint64_t ahead_ms, uint64_t random);
+
 /* How long an account rests whose fresh token was refused, for the n-th time. */
 uint64_t policy_reject_delay(unsigned times);
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "broker/oauth/token_private.h"
+#include "broker/store/stale.h"
 #include "broker/wipe.h"
 
 #define AGAIN_MS 1000
@@ -12,6 +13,7 @@
 
 struct saving {
     struct store_save save;
+    struct store_access kept; /* the access token beside it */
     struct tokens *tokens;
     struct account *account; /* NULL: it is gone, or has other credentials */
     char *id, *expected, *token;
@@ -44,6 +46,14 @@ static void keep_unsaved(struct token *token, const char *value)
         loop_timer_set(tokens->loop, &tokens->save_timer, tokens->save_delay_ms);
 }
 
+void saving_retake(struct account *account, const char *newest)
+{
+    log_event(LOG_WARN, "refresh_token_superseded", log_s("account", account->record->id),
+              log_s("text", "a refresh token that the endpoint has replaced came back: the newer "
+                            "one is stored again"));
+    keep_unsaved(&account->token, newest);
+}
+
 static void forget_unsaved(struct token *token)
 {
     secret_free(&token->unsaved);
@@ -67,7 +77,11 @@ static void take_result(struct saving *saving)
         saving->tokens->save_delay_ms = AGAIN_MS;
     if (!newer)
         forget_unsaved(token);
-    if (saving->save.status == STORE_GONE && !newer) /* until a reload removes the account */
+    if (saving->save.status != STORE_GONE || newer)
+        return;
+    if (strcmp(saving->id, record->id) != 0) /* it was given another id meanwhile */
+        keep_unsaved(token, saving->token);
+    else /* until a reload removes the account */
         token->unsaved = slice_dup(slice_of(saving->token));
 }
 
@@ -94,7 +108,8 @@ static void take_saved(struct saving *saving)
         secret_free(&access);
         token_restart(account);
     } else if (access) {
-        token_publish(account, access, saving->life_ms, saving->came_ms);
+        token_publish(account, access, saving->life_ms, saving->came_ms,
+                      saving->save.status == STORE_OK);
     }
 }
 
@@ -143,6 +158,12 @@ static void submit(struct saving *saving)
     saving->save.expected = saving->expected;
     saving->save.token = saving->token;
     saving->save.done = on_saved;
+    if (saving->access) {
+        kept_fill(saving->account, saving->token, saving->life_ms, saving->life_ms, &saving->kept);
+        saving->kept.id = saving->id;
+        saving->kept.value = saving->access;
+        saving->save.access = &saving->kept;
+    }
     saving->account->token.saving = saving;
     tokens->saves_running++;
     tokens->store->ops->save_token(tokens->store, &saving->save);
@@ -154,6 +175,7 @@ bool saving_begin(struct account *account, const char *refresh_token, char *acce
     struct token *token = &account->token;
     struct saving *saving = token->saving ? NULL : new_saving(account, refresh_token);
 
+    token_supersede(account, token_newest_refresh_token(account));
     if (!saving) {
         /* Out of memory, or an older one is still being tried. */
         keep_unsaved(token, refresh_token);
@@ -205,4 +227,33 @@ void saving_init(struct tokens *tokens)
     list_init(&tokens->unsaved);
     timer_init(&tokens->save_timer, on_again);
     tokens->save_delay_ms = AGAIN_MS;
+}
+
+/* --- refresh tokens that were replaced -------------------------------------- */
+
+void token_supersede(struct account *account, const char *refresh_token)
+{
+    struct token *token = &account->token;
+
+    if (refresh_token[0])
+        stale_push(&token->superseded, &token->superseded_count, stale_digest(refresh_token));
+}
+
+bool token_is_superseded(const struct account *account, const char *refresh_token)
+{
+    const struct token *token = &account->token;
+
+    return account->holds[HOLD_TOKEN].state != ACCOUNT_NEEDS_CONSENT &&
+           strcmp(refresh_token, token_newest_refresh_token(account)) != 0 &&
+           stale_has(token->superseded, token->superseded_count, stale_digest(refresh_token));
+}
+
+void superseded_take(struct account *account)
+{
+    struct account_record *record = account->record;
+
+    account->token.superseded = record->superseded;
+    account->token.superseded_count = record->superseded_count;
+    record->superseded = NULL;
+    record->superseded_count = 0;
 }

@@ -13,7 +13,7 @@
 #include "broker/tell.h"
 #include "broker/wipe.h"
 
-#define SPREAD_MAX_MS 300000 /* between the first requests of many new accounts */
+#define SPREAD_MAX_MS 600000 /* between the first requests of many new accounts */
 
 const char *const token_phase_names[TOKEN_PHASES] = {"new",    "off",     "resting", "queued",
                                                      "urgent", "running", "saving"};
@@ -46,6 +46,19 @@ void token_rest(struct token *token, uint64_t delay_ms)
     loop_timer_set(token->tokens->loop, &token->due, delay_ms);
 }
 
+/* Until a refresh is due, at the usual time or before, where that is crowded. */
+static void rest_until_due(struct token *token, uint64_t usual_ms)
+{
+    struct tokens *tokens = token->tokens;
+    uint64_t now = loop_now(tokens->loop), random[CALENDAR_DRAWS], delay;
+
+    for (size_t i = 0; i < CALENDAR_DRAWS; i++)
+        random[i] = token_random();
+    delay = calendar_choose(&tokens->calendar, now, usual_ms, random);
+    token_rest(token, delay);
+    token->due_slot = calendar_add(&tokens->calendar, now + delay);
+}
+
 static void enqueue(struct token *token, bool urgent)
 {
     token_move(token, urgent ? TOKEN_URGENT : TOKEN_QUEUED);
@@ -72,6 +85,11 @@ static void on_due(struct timer *timer)
     enqueue(token, false);
 }
 
+static void on_pace(struct timer *timer)
+{
+    pump(container_of(timer, struct tokens, pace_timer));
+}
+
 void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, struct store *store)
 {
     *tokens = (struct tokens){.loop = loop, .http = http, .store = store};
@@ -79,10 +97,14 @@ void tokens_init(struct tokens *tokens, struct loop *loop, struct http *http, st
         list_init(&tokens->phases[i]);
     list_init(&tokens->turns);
     saving_init(tokens);
+    kept_init(tokens);
+    timer_init(&tokens->pace_timer, on_pace);
 }
 
 void tokens_clear(struct tokens *tokens)
 {
+    loop_timer_cancel(tokens->loop, &tokens->keep_timer);
+    loop_timer_cancel(tokens->loop, &tokens->pace_timer);
     clocks_clear(&tokens->clocks);
 }
 
@@ -115,6 +137,8 @@ void tokens_spread(struct tokens *tokens, size_t count)
     pump(tokens);
 }
 
+/* --- accounts come, change and go ------------------------------------------- */
+
 bool token_init(struct tokens *tokens, struct account *account)
 {
     struct token *token = &account->token;
@@ -127,6 +151,15 @@ bool token_init(struct tokens *tokens, struct account *account)
         return false;
     token->phase = account->record->disabled ? TOKEN_OFF : TOKEN_NEW;
     list_push_tail(&tokens->phases[token->phase], &token->node);
+    superseded_take(account);
+    if (kept_begin(account) && token->phase == TOKEN_NEW) {
+        uint64_t left = token->expires_ms - loop_now(tokens->loop);
+        uint64_t delay = policy_kept_delay(
+            left, token->life_ms, account->record->terms->refresh_ahead_ms, token_random());
+
+        if (delay) /* else it is due, as the others that are new */
+            rest_until_due(token, delay);
+    }
     return true;
 }
 
@@ -138,6 +171,7 @@ static void forget(struct token *token)
     token->request = NULL;
     token->outdated = false;
     secret_free(&token->value);
+    kept_forget(token);
     token_set_down_text(token, NULL);
     token->failures = token->rejects = 0;
     token->waits_for = GATES;
@@ -153,6 +187,9 @@ void token_clear(struct account *account)
 
     forget(token);
     saving_forget(token);
+    free(token->superseded);
+    token->superseded = NULL;
+    token->superseded_count = 0;
     token_move(token, TOKEN_OFF); /* from its endpoint's queue, if it is there */
     gates_leave(tokens, account);
     list_remove(&tokens->phases[token->phase], &token->node);
@@ -172,7 +209,7 @@ static void publish_grant(struct account *account, struct token_grant *grant)
     grant->value = NULL;
     account->token.failures = 0;
     account->token.confirming = false;
-    token_publish(account, value, grant->life_ms, grant->came_ms);
+    token_publish(account, value, grant->life_ms, grant->came_ms, false);
 }
 
 /* What is under way may end in a new refresh token, which replaces the record's. */
@@ -180,6 +217,7 @@ static void outdate(struct account *account)
 {
     account->token.outdated = true;
     secret_free(&account->token.value);
+    kept_forget(&account->token);
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
 }
 
@@ -259,6 +297,13 @@ void token_verify_cancel(struct token_waiter *waiter)
     waiter->list = NULL;
 }
 
+/* What the store keeps is sealed for the old id. */
+void token_renamed(struct account *account)
+{
+    if (account->token.value)
+        kept_mark(account);
+}
+
 void token_settings_changed(struct account *account)
 {
     struct token *token = &account->token;
@@ -283,7 +328,7 @@ bool token_valid(const struct account *account)
 {
     const struct token *token = &account->token;
 
-    return token->value && loop_now(token->tokens->loop) < token->expires_ms &&
+    return (token->value || token->kept) && loop_now(token->tokens->loop) < token->expires_ms &&
            token_now_wall_ms(account) < token->expires_wall_ms;
 }
 
@@ -294,15 +339,18 @@ uint64_t token_expires_wall_ms(const struct account *account)
     return clock_wall_ms() + (ends > now ? ends - now : 0);
 }
 
-void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms)
+void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms,
+                   bool kept)
 {
     struct token *token = &account->token;
     uint64_t now = loop_now(token->tokens->loop), age = now > came_ms ? now - came_ms : 0;
     uint64_t left = life_ms > age ? life_ms - age : 0;
 
     secret_free(&token->value);
+    kept_forget(token);
     token->value = value;
     token->serial++;
+    token->life_ms = life_ms < UINT32_MAX ? (uint32_t)life_ms : UINT32_MAX;
     token->last_class = OAUTH_OK;
     token->refreshed_wall_ms = clock_wall_ms() - age;
     token->expires_ms = now + left;
@@ -316,10 +364,12 @@ void token_publish(struct account *account, char *value, uint64_t life_ms, uint6
     token->not_before = 0;
     token->waits_for = GATES;
     token_set_down_text(token, NULL);
-    token_rest(token,
-               policy_refresh_delay(left, account->record->terms->refresh_ahead_ms, token_random()));
+    rest_until_due(token, policy_refresh_delay(left, account->record->terms->refresh_ahead_ms,
+                                               token_random()));
     account_hold(account, HOLD_TOKEN, ACCOUNT_ACTIVE, 0, NULL);
     tell_token(account);
+    if (!kept)
+        kept_mark(account);
     pump(token->tokens);
     token_tell(token, OAUTH_OK, "");
     token_settings_changed(account); /* disabled in the meantime, or only verified */
@@ -331,7 +381,7 @@ void token_restart(struct account *account)
     token_reset(account, true, NULL);
 }
 
-static const char *newest_refresh_token(const struct account *account)
+const char *token_newest_refresh_token(const struct account *account)
 {
     return account->token.unsaved ? account->token.unsaved : account->record->refresh_token;
 }
@@ -339,7 +389,7 @@ static const char *newest_refresh_token(const struct account *account)
 static bool is_rotated(const struct account *account, const struct oauth_response *response)
 {
     return response->refresh_token && account->record->grant == GRANT_REFRESH_TOKEN &&
-           strcmp(response->refresh_token, newest_refresh_token(account)) != 0;
+           strcmp(response->refresh_token, token_newest_refresh_token(account)) != 0;
 }
 
 /* The answer to what the record said before: all that counts is the refresh token. */
@@ -371,7 +421,7 @@ static void take_success(struct account *account, struct oauth_response *respons
     outcome_tell_gates(account, response);
     if (rotated && saving_begin(account, response->refresh_token, value, life))
         return;
-    token_publish(account, value, life, loop_now(token->tokens->loop));
+    token_publish(account, value, life, loop_now(token->tokens->loop), false);
 }
 
 static void on_answer(void *owner, const struct oauth_answer *answer, const char *why)
@@ -388,7 +438,7 @@ static void on_answer(void *owner, const struct oauth_answer *answer, const char
     } else {
         oauth_response_failed(&response, why);
     }
-    oauth_response_mask(&response, newest_refresh_token(account));
+    oauth_response_mask(&response, token_newest_refresh_token(account));
     oauth_response_mask(&response, account->record->client_secret);
     if (token->outdated)
         take_outdated(account, &response);
@@ -408,7 +458,7 @@ static bool send_request(struct account *account, const char **why)
 
     form_init(&form);
     *why = "out of memory";
-    if (!grant_write(&form, account->record, newest_refresh_token(account),
+    if (!grant_write(&form, account->record, token_newest_refresh_token(account),
                      token_now_wall_ms(account)))
         *why = "the request could not be made, for lack of memory or because the key does not sign";
     else
@@ -457,6 +507,10 @@ void token_wanted(struct account *account)
 {
     struct token *token = &account->token;
 
+    if (token->kept && token_valid(account)) {
+        token_load(account);
+        return;
+    }
     /* Another one is not fetched before the half of this one's life, whatever
      * the relay thinks of it: asking must not become a loop. */
     tell_token(account);
@@ -499,6 +553,7 @@ void token_rejected(struct account *account, uint64_t serial, const char *text)
               log_u("serial", serial), log_b("fresh", serial == token->forced_serial),
               log_s("text", text));
     secret_free(&token->value);
+    kept_refused(account);
     if (serial == token->forced_serial) {
         outcome_rejected(account, text);
         return;

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "broker/oauth/calendar.h"
 #include "broker/oauth/clocks.h"
 #include "broker/oauth/gate.h"
 #include "broker/store/store.h"
@@ -25,6 +26,7 @@ struct tokens;
 struct http;
 struct http_request;
 struct saving;
+struct fetching;
 
 /* Somebody who wants to know what the endpoint says of an account now. Embedded
  * in its owner's struct. */
@@ -58,6 +60,7 @@ enum token_phase {
 struct token {
     struct tokens *tokens;
     enum token_phase phase;
+    uint16_t due_slot;     /* RESTING: in tokens.calendar, CALENDAR_NONE: it is no refresh */
     struct list_node node; /* on the phase's list */
     struct timer due;
     uint64_t not_before; /* ms: even mail that waits cannot make it earlier */
@@ -65,14 +68,21 @@ struct token {
     struct saving *saving;
     bool outdated; /* RUNNING, SAVING: the record has other credentials meanwhile */
     /* The token. */
-    char *value; /* NULL: none, or refused */
+    bool kept;   /* the store has it, and it is not read yet */
+    char *value; /* NULL: none, refused, or not read yet */
     uint64_t serial;
     /* Both must be ahead: clocks jump. The second is in the endpoint's time. */
     uint64_t expires_ms, expires_wall_ms;
-    uint64_t half_ms; /* half of its life is over */
+    uint64_t half_ms;           /* half of its life is over */
+    struct fetching *fetching;  /* it is being read */
+    struct list_node keep_node; /* tokens.to_keep: the store does not know it yet */
     /* The refresh token, when newer than the record's: it could not be saved. */
     char *unsaved;
     struct list_node unsaved_node;
+    /* Refresh tokens that the endpoint has replaced (store/stale.h). */
+    uint32_t *superseded;
+    uint32_t superseded_count;
+    uint32_t life_ms; /* of the access token; what lives longer than 49 days has UINT32_MAX */
     uint64_t refreshed_wall_ms; /* when the last one came; 0: never */
     struct list waiters;        /* token_waiter.node */
     /* Failures. */
@@ -109,10 +119,15 @@ struct tokens {
     const struct conf *conf;          /* replaced by reloads */
     struct list phases[TOKEN_PHASES]; /* QUEUED and URGENT: in their endpoints */
     struct list turns;                /* gate.turn_node: endpoints with somebody queued */
+    struct timer pace_timer;          /* one of them keeps a distance (gate_pace) */
     struct list unsaved;              /* token.unsaved_node */
     struct timer save_timer;
     uint64_t save_delay_ms;
     size_t saves_running;
+    struct list to_keep; /* token.keep_node */
+    struct timer keep_timer;
+    struct calendar calendar; /* of the RESTING ones that have a token */
+    size_t keeps_running;
     struct gate *gates[GATES]; /* hash tables by key */
     size_t gates_closed[GATES];
     struct clocks clocks; /* of token endpoints, those of verifications too */
@@ -130,6 +145,8 @@ void tokens_set_stage(struct tokens *tokens, enum tokens_stage stage);
 bool tokens_busy(const struct tokens *tokens);
 /* Hands refresh tokens that are in memory only to the store once more. */
 void tokens_save_again(struct tokens *tokens);
+/* Hands all access tokens to the store that it does not have yet. */
+void tokens_keep_all(struct tokens *tokens);
 /* Gives the NEW ones their first turn: at once if there are few, else spread,
  * so that a start is no burst at the endpoint. */
 void tokens_spread(struct tokens *tokens, size_t count);
@@ -149,7 +166,21 @@ void token_grant_clear(struct token_grant *grant);
 /* The record changed, but not its credentials. */
 void token_settings_changed(struct account *account);
 
+/* Also of one that is not read yet. */
 bool token_valid(const struct account *account);
+/* Reads the one that the store keeps, if it has not been yet, and tells the relay. */
+void token_load(struct account *account);
+/* What the next request is made with. */
+const char *token_newest_refresh_token(const struct account *account);
+/* The endpoint has replaced this refresh token, so that it may be dead; and whether it has, of
+ * an account that has a newer one which works as far as we know. */
+void token_supersede(struct account *account, const char *refresh_token);
+bool token_is_superseded(const struct account *account, const char *refresh_token);
+/* The record was changed to have such a one: `newest` takes its place again. Before
+ * token_reset. */
+void saving_retake(struct account *account, const char *newest);
+/* It has another id. */
+void token_renamed(struct account *account);
 /* When its life ends by our clock. */
 uint64_t token_expires_wall_ms(const struct account *account);
 /* Now, as the account's endpoint sees it: the time of token.expires_wall_ms. */

@@ -4,6 +4,7 @@
  *     turns.c    queues: whose turn it is
  *     outcome.c  failures: what the account, its gates and its mail learn
  *     saving.c   replaced refresh tokens on their way to the disk
+ *     kept.c     access tokens on their way there, and back after a start
  */
 #pragma once
 
@@ -15,8 +16,9 @@ uint64_t token_random(void);
 void token_move(struct token *token, enum token_phase phase);
 /* Asks again after a while. */
 void token_rest(struct token *token, uint64_t delay_ms);
-/* Makes an access token (taken over) the account's. */
-void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms);
+/* Makes an access token (taken over) the account's; `kept`: the store has it already. */
+void token_publish(struct account *account, char *value, uint64_t life_ms, uint64_t came_ms,
+                   bool kept);
 /* What was under way for an outdated record has ended: asks for the one of now. */
 void token_restart(struct account *account);
 
@@ -45,6 +47,21 @@ void outcome_rejected(struct account *account, const char *why);
  * anew. False: it could not begin; nothing was taken over. */
 bool saving_begin(struct account *account, const char *refresh_token, char *access,
                   uint64_t life_ms);
+/* A new account: those that the store knows of. */
+void superseded_take(struct account *account);
 /* The account has another refresh token, or goes. */
 void saving_forget(struct token *token);
 void saving_init(struct tokens *tokens);
+
+/* A new account: true when the store keeps a token of it that serves. */
+bool kept_begin(struct account *account);
+/* The account's token, or that it has none, is told to the store soon. */
+void kept_mark(struct account *account);
+/* The same at once: what the provider refused must not come back. */
+void kept_refused(struct account *account);
+/* The account has another token, or none. */
+void kept_forget(struct token *token);
+/* All but id and value of what the store is told. */
+void kept_fill(const struct account *account, const char *refresh_token, uint64_t left_ms,
+               uint64_t life_ms, struct store_access *access);
+void kept_init(struct tokens *tokens);

@@ -36,6 +36,7 @@ void token_move(struct token *token, enum token_phase phase)
     struct gate *endpoint = endpoint_of(token);
 
     loop_timer_cancel(tokens->loop, &token->due);
+    calendar_remove(&tokens->calendar, &token->due_slot);
     list_remove(list_of(token, token->phase), &token->node);
     if (endpoint && token->phase == TOKEN_RUNNING)
         endpoint->running--;
@@ -59,14 +60,27 @@ static bool has_room(const struct tokens *tokens, const struct gate *endpoint)
     return running < max && (endpoint->running < share || running + share * (endpoints - 1) < max);
 }
 
+/* Mail that waits does so for no distance. */
+static bool is_its_time(struct tokens *tokens, const struct gate *endpoint, bool urgent)
+{
+    uint64_t now = loop_now(tokens->loop), wait = urgent ? 0 : gate_pace(endpoint, now);
+
+    if (wait && (!timer_active(&tokens->pace_timer) || tokens->pace_timer.deadline > now + wait))
+        loop_timer_set(tokens->loop, &tokens->pace_timer, wait);
+    return !wait;
+}
+
 static struct token *first_of(struct tokens *tokens, bool urgent)
 {
     list_foreach (&tokens->turns, node) {
         struct gate *endpoint = container_of(node, struct gate, turn_node);
         struct list *list = urgent ? &endpoint->urgent : &endpoint->queued;
 
-        if (list_empty(list) || !has_room(tokens, endpoint))
+        if (list_empty(list) || !has_room(tokens, endpoint) ||
+            !is_its_time(tokens, endpoint, urgent))
             continue;
+        if (!urgent)
+            gate_paced(endpoint, loop_now(tokens->loop));
         list_remove(&tokens->turns, node);
         list_push_tail(&tokens->turns, node);
         return container_of(list_first(list), struct token, node);

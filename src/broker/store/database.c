@@ -27,6 +27,19 @@ const struct schema_step schema_steps[] = {
      "  refresh_token BLOB"
      ") STRICT;"
      "CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;"},
+    /* access_token: for the next start. value: sealed; expires: wall ms; life: ms. The index
+     * has all that a start needs, so that it reads no page with a token. superseded: stale.h. */
+    {"CREATE TABLE access_token ("
+     "  account INTEGER PRIMARY KEY,"
+     "  expires INTEGER NOT NULL,"
+     "  life INTEGER NOT NULL,"
+     "  value BLOB NOT NULL"
+     ") STRICT;"
+     "CREATE INDEX access_token_times ON access_token (account, expires, life);"
+     "CREATE TRIGGER account_removed AFTER DELETE ON account BEGIN"
+     "  DELETE FROM access_token WHERE account = old.key;"
+     "END;"
+     "ALTER TABLE account ADD COLUMN superseded BLOB;"},
 };
 const size_t schema_version = sizeof(schema_steps) / sizeof(schema_steps[0]);
 

@@ -323,6 +323,7 @@ bool edit_run(struct edit_ground *ground, struct store_edit *edit)
     struct work work = {.ground = ground, .edit = edit, .old = EDIT_NOTHING};
     bool done;
 
+    ground->edit = edit;
     edit->status = STORE_OK;
     edit->why.text[0] = '\0';
     if (edit->kind != STORE_REMOVE && !json_is_object(edit->object))
@@ -374,6 +375,7 @@ void store_write_clear(struct store_write *write)
         json_decref(edit->object);
         free(edit->id);
         secret_free(&edit->expected);
+        secret_free(&edit->superseded);
         record_free(edit->record);
         free(edit->replaced);
     }

@@ -30,7 +30,8 @@ struct edit_ops {
 struct edit_ground {
     const struct edit_ops *ops;
     const struct conf *conf;
-    struct reason why; /* of the transaction's failure */
+    const struct store_edit *edit; /* the one at work */
+    struct reason why;             /* of the transaction's failure */
 };
 
 /* Fills in the edit's results. False: the transaction has failed. */

@@ -350,8 +350,11 @@ static uint64_t file_look(struct store_thread *thread)
     return LOOK_MS;
 }
 
-static const struct store_thread_ops thread_ops = {file_load, file_change, file_page, file_rekey,
-                                                   file_look};
+static const struct store_thread_ops thread_ops = {.load = file_load,
+                                                   .change = file_change,
+                                                   .page = file_page,
+                                                   .rekey = file_rekey,
+                                                   .look = file_look};
 
 static void free_file(struct file_store *file)
 {
@@ -393,12 +396,13 @@ static void file_close(struct store *store)
     free_file(file);
 }
 
-const struct store_ops file_store_ops = {"file",
-                                         true,
-                                         file_open,
-                                         store_thread_load,
-                                         store_thread_save_token,
-                                         store_thread_write,
-                                         store_thread_page,
-                                         store_thread_rekey,
-                                         file_close};
+/* Access tokens are not kept: the file is the operator's, and each would rewrite it. */
+const struct store_ops file_store_ops = {.scheme = "file",
+                                         .whole = true,
+                                         .open = file_open,
+                                         .load = store_thread_load,
+                                         .save_token = store_thread_save_token,
+                                         .write = store_thread_write,
+                                         .page = store_thread_page,
+                                         .rekey = store_thread_rekey,
+                                         .close = file_close};

@@ -1,5 +1,6 @@
 #include "broker/store/record.h"
 
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "broker/store/checks.h"
@@ -176,6 +177,7 @@ void record_free(struct account_record *record)
     if (!record)
         return;
     drop_token(record);
+    free(record->superseded);
     signing_key_unref(record->key);
     for (size_t i = 0; i < TEXTS; i++) {
         if (texts[i].part & SHARED)
@@ -460,6 +462,31 @@ static bool same_texts(const struct account_record *a, const struct account_reco
             return false;
     }
     return true;
+}
+
+static void add_text(crypto_generichash_state *hash, const char *text)
+{
+    crypto_generichash_update(hash, (const unsigned char *)text, strlen(text) + 1);
+}
+
+void record_binding(const struct account_record *record, const char *refresh_token,
+                    unsigned char out[RECORD_BINDING])
+{
+    unsigned char kinds[] = {record->grant, record->assertion, record->key != NULL};
+    crypto_generichash_state hash;
+
+    crypto_generichash_init(&hash, NULL, 0, RECORD_BINDING);
+    for (size_t i = 0; i < TEXTS; i++) {
+        if (texts[i].part & CREDENTIAL)
+            add_text(&hash,
+                     texts[i].offset == AT(refresh_token) ? refresh_token : text_of(record, i));
+    }
+    if (record->grant == GRANT_SERVICE_ACCOUNT)
+        add_text(&hash, record->sasl_user);
+    crypto_generichash_update(&hash, kinds, sizeof(kinds));
+    if (record->key)
+        crypto_generichash_update(&hash, record->key->digest, SIGNING_KEY_DIGEST);
+    crypto_generichash_final(&hash, out, RECORD_BINDING);
 }
 
 bool record_same_credentials(const struct account_record *a, const struct account_record *b)

@@ -65,6 +65,11 @@ struct account_record {
     uint8_t assertion;                 /* enum conf_assertion */
     uint64_t secret_expires_ms;        /* wall time, of the secret or certificate; 0 not known */
     const struct account_terms *terms; /* shared */
+    /* Of the store, not of the operator: no part of what makes records the same. */
+    uint64_t kept_expires_ms; /* wall time, of the access token that it keeps; 0: none */
+    uint32_t kept_life_ms;
+    uint32_t superseded_count;
+    uint32_t *superseded; /* stale.h; owned, NULL: none */
 };
 
 /* Checks one object. NULL and a reason that names field, value and cure when
@@ -91,6 +96,11 @@ bool record_key_is_public(const char *key);
 /* Only comments (keys that begin with '_'): not an account at all. */
 bool record_is_comment(const json_t *object);
 
+/* What an access token hangs on: place, application, grant, and this refresh token in the place
+ * of the record's. */
+#define RECORD_BINDING 16
+void record_binding(const struct account_record *record, const char *refresh_token,
+                    unsigned char out[RECORD_BINDING]);
 /* Whether a token of one serves the other: same grant at the same place. */
 bool record_same_credentials(const struct account_record *a, const struct account_record *b);
 /* Whether a connection of one serves the other: credentials, endpoint, SASL

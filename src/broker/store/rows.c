@@ -3,13 +3,19 @@
 #include <stdlib.h>
 
 #include "broker/store/database.h"
+#include "broker/store/stale.h"
 #include "broker/wipe.h"
 #include "ipc/ipc.h"
 
 #define COLUMNS "SELECT key, id, record, secrets, refresh_token FROM account "
+/* The index alone: the table's pages are full of tokens. */
+#define ALL                                                                                        \
+    "SELECT key, id, record, secrets, refresh_token, superseded, expires, life FROM account "      \
+    "LEFT JOIN access_token INDEXED BY access_token_times ON access_token.account = key "          \
+    "ORDER BY key"
 
 static const char *const texts[ROW_STATEMENTS] = {
-    [ROW_ALL] = COLUMNS "ORDER BY key",
+    [ROW_ALL] = ALL,
     [ROW_BY_ID] = COLUMNS "WHERE id = ?",
     [ROW_BY_LOGIN] = COLUMNS "WHERE login = ?",
     [ROW_PAGE] = COLUMNS "WHERE id > ? ORDER BY id LIMIT ?",
@@ -20,8 +26,19 @@ static const char *const texts[ROW_STATEMENTS] = {
     [ROW_NEXT] = COLUMNS "WHERE key > ? ORDER BY key LIMIT 1",
     [ROW_RESEAL] = "UPDATE account SET secrets = ?, refresh_token = ? WHERE key = ?",
     [ROW_DELETE] = "DELETE FROM account WHERE key = ?",
-    [ROW_TOKEN] = "SELECT key, refresh_token FROM account WHERE id = ?",
-    [ROW_SET_TOKEN] = "UPDATE account SET refresh_token = ? WHERE key = ?",
+    [ROW_TOKEN] = "SELECT key, refresh_token, superseded FROM account WHERE id = ?",
+    [ROW_SET_TOKEN] = "UPDATE account SET refresh_token = ?, superseded = ? WHERE key = ?",
+    [ROW_SUPERSEDED] = "SELECT key, superseded FROM account WHERE login = ?",
+    [ROW_SET_SUPERSEDED] = "UPDATE account SET superseded = ? WHERE key = ?",
+    [ROW_KEEP] = "INSERT OR REPLACE INTO access_token (account, expires, life, value) "
+                 "SELECT key, ?, ?, ? FROM account WHERE id = ?",
+    [ROW_KEEP_NONE] =
+        "DELETE FROM access_token WHERE account = (SELECT key FROM account WHERE id = ?)",
+    [ROW_KEPT] = "SELECT value FROM access_token "
+                 "WHERE account = (SELECT key FROM account WHERE id = ?)",
+    [ROW_NEXT_KEPT] = "SELECT key, id, value FROM access_token JOIN account ON key = account "
+                      "WHERE account > ? ORDER BY account LIMIT 1",
+    [ROW_RESEAL_KEPT] = "UPDATE access_token SET value = ? WHERE account = ?",
     [ROW_KEY_CHECK] = "SELECT value FROM setting WHERE name = 'key_check'",
     [ROW_SET_KEY_CHECK] = "INSERT OR REPLACE INTO setting (name, value) VALUES ('key_check', ?)",
     [ROW_DATA_VERSION] = "PRAGMA data_version",
@@ -249,6 +266,16 @@ json_t *rows_read(struct rows *rows, sqlite3_stmt *statement, struct reason *why
         return object;
     json_decref(object);
     return NULL;
+}
+
+void rows_read_kept(sqlite3_stmt *statement, struct account_record *record)
+{
+    record->superseded = stale_read(rows_column(statement, 5), &record->superseded_count);
+    if (sqlite3_column_int64(statement, 6) <= 0 || sqlite3_column_int64(statement, 7) <= 0 ||
+        sqlite3_column_int64(statement, 7) > UINT32_MAX)
+        return;
+    record->kept_expires_ms = (uint64_t)sqlite3_column_int64(statement, 6);
+    record->kept_life_ms = (uint32_t)sqlite3_column_int64(statement, 7);
 }
 
 /* --- writing --------------------------------------------------------------------- */

@@ -10,17 +10,24 @@
 #include "broker/store/record.h"
 
 enum row_statement {
-    ROW_ALL,       /* every account, as the others that read */
-    ROW_BY_ID,     /* id */
-    ROW_BY_LOGIN,  /* login */
-    ROW_PAGE,      /* after, limit */
-    ROW_INSERT,    /* id, login, record, secrets, refresh_token */
-    ROW_UPDATE,    /* the same, key */
-    ROW_NEXT,      /* key: the row behind it */
-    ROW_RESEAL,    /* secrets, refresh_token, key */
-    ROW_DELETE,    /* key */
-    ROW_TOKEN,     /* id: key and refresh token */
-    ROW_SET_TOKEN, /* refresh_token, key */
+    ROW_ALL,            /* every account, as the others that read */
+    ROW_BY_ID,          /* id */
+    ROW_BY_LOGIN,       /* login */
+    ROW_PAGE,           /* after, limit */
+    ROW_INSERT,         /* id, login, record, secrets, refresh_token */
+    ROW_UPDATE,         /* the same, key */
+    ROW_NEXT,           /* key: the row behind it */
+    ROW_RESEAL,         /* secrets, refresh_token, key */
+    ROW_DELETE,         /* key */
+    ROW_TOKEN,          /* id: key, refresh token and superseded ones */
+    ROW_SET_TOKEN,      /* refresh_token, superseded, key */
+    ROW_SUPERSEDED,     /* login: key, superseded ones */
+    ROW_SET_SUPERSEDED, /* superseded, key */
+    ROW_KEEP,           /* expires, life, value, id */
+    ROW_KEEP_NONE,      /* id */
+    ROW_KEPT,           /* id: value */
+    ROW_NEXT_KEPT,      /* account: the one behind it, its id and value */
+    ROW_RESEAL_KEPT,    /* value, account */
     ROW_KEY_CHECK,
     ROW_SET_KEY_CHECK, /* value */
     ROW_DATA_VERSION,
@@ -49,6 +56,8 @@ int rows_step(struct rows *rows, sqlite3_stmt *statement, struct reason *why);
 json_t *rows_read(struct rows *rows, sqlite3_stmt *statement, struct reason *why);
 /* What of it is not sealed; NULL: not even that. */
 json_t *rows_read_public(sqlite3_stmt *statement);
+/* What a row of those that read says beside the record: fields of a record that was read. */
+void rows_read_kept(sqlite3_stmt *statement, struct account_record *record);
 int64_t rows_key(sqlite3_stmt *statement);
 const char *rows_id(sqlite3_stmt *statement);
 
@@ -68,7 +77,7 @@ void rows_release(struct row_values *values);
  * opened, -1: failed. */
 int rows_reseal(struct rows *rows, sqlite3_stmt *row, struct reason *why);
 
-/* Sealed values by themselves. `column` is "secrets", "refresh_token" or
+/* Sealed values by themselves. `column` is "secrets", "refresh_token", "access_token" or
  * "key_check". */
 unsigned char *rows_seal(struct rows *rows, const char *id, const char *column, struct slice text,
                          size_t *len, struct reason *why);

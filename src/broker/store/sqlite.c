@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "broker/store/access.h"
 #include "broker/store/database.h"
 #include "broker/store/edit.h"
 #include "broker/store/file_io.h"
@@ -126,6 +127,8 @@ static bool load_row(struct sqlite_store *store, sqlite3_stmt *row, struct store
     if (object)
         record = record_parse(object, load->conf, where, problems, &why);
     json_decref(object);
+    if (record)
+        rows_read_kept(row, record);
     if (record && account_set_add(load->set, record))
         return true;
     record_free(record);
@@ -227,15 +230,24 @@ static bool write_row(struct edit_ground *ground, enum row_statement which, int6
     return ok;
 }
 
+/* A refresh token that was replaced before it came to be the record's. */
+static bool remember(struct edit_ground *ground, const struct account_record *record)
+{
+    struct rows *rows = rows_of(ground);
+
+    return !ground->edit->superseded ||
+           access_supersede(rows, record->login, ground->edit->superseded, &ground->why);
+}
+
 static bool insert(struct edit_ground *ground, json_t *object, const struct account_record *record)
 {
-    return write_row(ground, ROW_INSERT, 0, object, record);
+    return write_row(ground, ROW_INSERT, 0, object, record) && remember(ground, record);
 }
 
 static bool replace(struct edit_ground *ground, const struct edit_found *old, json_t *object,
                     const struct account_record *record)
 {
-    return write_row(ground, ROW_UPDATE, old->key, object, record);
+    return write_row(ground, ROW_UPDATE, old->key, object, record) && remember(ground, record);
 }
 
 static bool remove_row(struct edit_ground *ground, const struct edit_found *old)
@@ -249,70 +261,21 @@ static bool remove_row(struct edit_ground *ground, const struct edit_found *old)
 
 static const struct edit_ops edit_ops = {by_id, by_login, insert, replace, remove_row};
 
-/* The token that the database has. False: there is none, or it cannot be had; `why`
- * of `save` tells. */
-static bool read_token(struct rows *rows, struct store_save *save, int64_t *key, char **token,
-                       size_t *len, struct reason *failure)
+static bool run_keep(struct rows *rows, struct store_keep *keep, struct reason *failure)
 {
-    sqlite3_stmt *row = rows_statement(rows, ROW_TOKEN);
-    bool ok = false;
-    int rc;
-
-    sqlite3_bind_text(row, 1, save->id, -1, SQLITE_STATIC);
-    rc = rows_step(rows, row, failure);
-    if (rc == 0) {
-        save->status = STORE_GONE;
-        reason_set(&save->why, "the database has no account with this id any more");
-    } else if (rc == 1) {
-        *key = rows_key(row);
-        save->status = STORE_CHANGED;
-        ok =
-            rows_open(rows, save->id, "refresh_token", rows_column(row, 1), token, len, &save->why);
+    keep->status = STORE_OK; /* unless the transaction fails */
+    for (size_t i = 0; i < keep->count; i++) {
+        if (!access_keep(rows, &keep->items[i], failure))
+            return false;
     }
-    sqlite3_reset(row);
-    sqlite3_clear_bindings(row);
-    return ok;
+    return true;
 }
 
-static bool write_token(struct rows *rows, const struct store_save *save, int64_t key,
-                        struct reason *failure)
+static void sqlite_fetch(struct store_thread *thread, struct store_fetch *fetch)
 {
-    sqlite3_stmt *row = rows_statement(rows, ROW_SET_TOKEN);
-    size_t len;
-    unsigned char *sealed =
-        rows_seal(rows, save->id, "refresh_token", slice_of(save->token), &len, failure);
-    bool ok;
-
-    if (!sealed)
-        return false;
-    sqlite3_bind_blob(row, 1, sealed, (int)len, SQLITE_STATIC);
-    sqlite3_bind_int64(row, 2, key);
-    ok = rows_step(rows, row, failure) == 0;
-    sqlite3_clear_bindings(row);
-    free(sealed);
-    return ok;
-}
-
-/* False: the transaction has failed. */
-static bool run_save(struct rows *rows, struct store_save *save, struct reason *failure)
-{
-    char *current;
-    size_t len;
-    int64_t key;
-    bool ok = true;
-
-    if (!read_token(rows, save, &key, &current, &len, failure))
-        return !failure->text[0];
-    if (strcmp(current, save->token) == 0) {
-        save->status = STORE_OK;
-    } else if (strcmp(current, save->expected) == 0) {
-        save->status = STORE_OK; /* unless the transaction fails */
-        ok = write_token(rows, save, key, failure);
-    } else {
-        reason_set(&save->why, "the database has another refresh token than the one that was used");
-    }
-    secret_free_len(current, len);
-    return ok;
+    fetch->why.text[0] = '\0';
+    fetch->value = NULL;
+    access_fetch(&sqlite_of(thread)->rows, fetch);
 }
 
 static void sqlite_change(struct store_thread *thread, struct list *jobs)
@@ -329,7 +292,9 @@ static void sqlite_change(struct store_thread *thread, struct list *jobs)
             if (!ok)
                 break;
             if (job->kind == THREAD_SAVE)
-                ok = run_save(&store->rows, container_of(job, struct store_save, job), why);
+                ok = access_save(&store->rows, container_of(job, struct store_save, job), why);
+            else if (job->kind == THREAD_KEEP)
+                ok = run_keep(&store->rows, container_of(job, struct store_keep, job), why);
             else
                 ok = edit_run_all(&ground.ground, container_of(job, struct store_write, job));
         }
@@ -400,8 +365,10 @@ static bool reseal(struct sqlite_store *store, size_t *count, struct reason *why
 {
     bool ok = is_in_place(store, why) && database_run(store->db, "BEGIN IMMEDIATE", why);
 
-    return ok &&
-           end(store, reseal_rows(store, count, why) && rows_mark_key(&store->rows, why), why);
+    return ok && end(store,
+                     reseal_rows(store, count, why) && access_reseal(&store->rows, why) &&
+                         rows_mark_key(&store->rows, why),
+                     why);
 }
 
 /* The new key is on the disk before it seals anything, and the old ones are until
@@ -456,8 +423,12 @@ static uint64_t sqlite_look(struct store_thread *thread)
 
 /* --- opening and closing ------------------------------------------------------------ */
 
-static const struct store_thread_ops thread_ops = {sqlite_load, sqlite_change, sqlite_page,
-                                                   sqlite_rekey, sqlite_look};
+static const struct store_thread_ops thread_ops = {.load = sqlite_load,
+                                                   .change = sqlite_change,
+                                                   .fetch = sqlite_fetch,
+                                                   .page = sqlite_page,
+                                                   .rekey = sqlite_rekey,
+                                                   .look = sqlite_look};
 
 static void free_store(struct sqlite_store *store)
 {
@@ -518,12 +489,14 @@ static void sqlite_close(struct store *store)
     free_store(sqlite);
 }
 
-const struct store_ops sqlite_store_ops = {"sqlite",
-                                           false,
-                                           sqlite_open,
-                                           store_thread_load,
-                                           store_thread_save_token,
-                                           store_thread_write,
-                                           store_thread_page,
-                                           store_thread_rekey,
-                                           sqlite_close};
+const struct store_ops sqlite_store_ops = {.scheme = "sqlite",
+                                           .whole = false,
+                                           .open = sqlite_open,
+                                           .load = store_thread_load,
+                                           .save_token = store_thread_save_token,
+                                           .keep = store_thread_keep,
+                                           .fetch = store_thread_fetch,
+                                           .write = store_thread_write,
+                                           .page = store_thread_page,
+                                           .rekey = store_thread_rekey,
+                                           .close = sqlite_close};

@@ -37,15 +37,48 @@ struct store_load {
     void *owner;
 };
 
+/* An access token, kept for the next start. `binding` tells what it was got with
+ * (record_binding), so that it serves no other grant. The caller keeps the texts. */
+struct store_access {
+    const char *id;
+    const char *value; /* NULL: none is to be kept */
+    uint64_t expires_wall_ms, life_ms;
+    unsigned char binding[RECORD_BINDING];
+};
+
 /* Replaces a refresh token, durably: STORE_OK means that it survives a power
  * failure. `expected` is what the store held when the caller read it, so that
- * an operator's edit is never overwritten. */
+ * an operator's edit is never overwritten; the store remembers that the endpoint has
+ * replaced it. */
 struct store_save {
     struct store_job job;
     const char *id, *expected, *token; /* the caller keeps them until done */
+    const struct store_access *access; /* kept with it, NULL: none; the caller's too */
     enum store_status status;          /* out */
     struct reason why;
     void (*done)(struct store_save *save);
+    void *owner;
+};
+
+/* Keeps access tokens; those whose account is gone are left out. */
+struct store_keep {
+    struct store_job job;
+    const struct store_access *items; /* the caller's until done */
+    size_t count;
+    enum store_status status; /* out */
+    struct reason why;
+    void (*done)(struct store_keep *keep);
+    void *owner;
+};
+
+/* The access token that is kept of an account. */
+struct store_fetch {
+    struct store_job job;
+    const char *id; /* the caller's until done */
+    char *value;    /* out; malloc'd, the callee's, wiped by him; NULL: there is none */
+    unsigned char binding[RECORD_BINDING]; /* out */
+    struct reason why;                     /* NULL value: "" or why it cannot be had */
+    void (*done)(struct store_fetch *fetch);
     void *owner;
 };
 
@@ -76,6 +109,9 @@ struct store_edit {
     /* What the record must have with the edit, else STORE_CHANGED: its secrets are for that.
      * NULL: anything. The caller keeps it until done. */
     const struct store_place *place;
+    /* ADD, REPLACE: the refresh token that the endpoint has just replaced by the object's, or
+     * NULL; malloc'd, wiped with the edit. */
+    char *superseded;
     /* out */
     enum store_status status;
     struct reason why; /* STORE_OK: "", or a note such as a key that nobody knows */
@@ -146,6 +182,9 @@ struct store_ops {
                           struct reason *why);
     void (*load)(struct store *store, struct store_load *load);
     void (*save_token)(struct store *store, struct store_save *save);
+    /* NULL, both: it keeps no access tokens. */
+    void (*keep)(struct store *store, struct store_keep *keep);
+    void (*fetch)(struct store *store, struct store_fetch *fetch);
     void (*write)(struct store *store, struct store_write *write);
     void (*page)(struct store *store, struct store_page *page);
     void (*rekey)(struct store *store, struct store_rekey *rekey);

@@ -98,6 +98,12 @@ static void deliver(struct mail *mail)
     case THREAD_SAVE:
         REQUEST(job, store_save)->done(REQUEST(job, store_save));
         break;
+    case THREAD_KEEP:
+        REQUEST(job, store_keep)->done(REQUEST(job, store_keep));
+        break;
+    case THREAD_FETCH:
+        REQUEST(job, store_fetch)->done(REQUEST(job, store_fetch));
+        break;
     case THREAD_WRITE:
         REQUEST(job, store_write)->done(REQUEST(job, store_write));
         break;
@@ -119,6 +125,11 @@ void store_thread_fail_changes(struct list *jobs, const struct reason *why)
             edit_fail_all(REQUEST(job, store_write), why);
             continue;
         }
+        if (job->kind == THREAD_KEEP) {
+            REQUEST(job, store_keep)->status = STORE_FAILED;
+            REQUEST(job, store_keep)->why = *why;
+            continue;
+        }
         REQUEST(job, store_save)->status = STORE_FAILED;
         REQUEST(job, store_save)->why = *why;
     }
@@ -128,14 +139,15 @@ void store_thread_fail_changes(struct list *jobs, const struct reason *why)
 
 static bool is_hasty(const struct store_job *job)
 {
-    return job->kind != THREAD_SAVE; /* somebody waits for it, or comes once only */
+    return job->kind != THREAD_SAVE &&
+           job->kind != THREAD_KEEP; /* somebody waits for it, or comes once only */
 }
 
 static bool changes(const struct list *jobs)
 {
     enum thread_job kind = (enum thread_job)store_thread_job_of(list_first(jobs))->kind;
 
-    return kind == THREAD_SAVE || kind == THREAD_WRITE;
+    return kind == THREAD_SAVE || kind == THREAD_KEEP || kind == THREAD_WRITE;
 }
 
 /* The first job and, if it changes something, those behind it that do so too. */
@@ -158,6 +170,8 @@ static void run_jobs(struct store_thread *thread, struct list *jobs)
 
     if (first->kind == THREAD_LOAD)
         thread->ops->load(thread, REQUEST(first, store_load));
+    else if (first->kind == THREAD_FETCH)
+        thread->ops->fetch(thread, REQUEST(first, store_fetch));
     else if (first->kind == THREAD_PAGE)
         thread->ops->page(thread, REQUEST(first, store_page));
     else if (first->kind == THREAD_REKEY)
@@ -287,6 +301,16 @@ void store_thread_load(struct store *store, struct store_load *load)
 void store_thread_save_token(struct store *store, struct store_save *save)
 {
     add_job(store, &save->job, THREAD_SAVE);
+}
+
+void store_thread_keep(struct store *store, struct store_keep *keep)
+{
+    add_job(store, &keep->job, THREAD_KEEP);
+}
+
+void store_thread_fetch(struct store *store, struct store_fetch *fetch)
+{
+    add_job(store, &fetch->job, THREAD_FETCH);
 }
 
 void store_thread_write(struct store *store, struct store_write *write)

@@ -12,7 +12,15 @@
 
 #include "broker/store/store.h"
 
-enum thread_job { THREAD_LOAD, THREAD_SAVE, THREAD_WRITE, THREAD_PAGE, THREAD_REKEY };
+enum thread_job {
+    THREAD_LOAD,
+    THREAD_SAVE,
+    THREAD_KEEP,
+    THREAD_WRITE,
+    THREAD_FETCH,
+    THREAD_PAGE,
+    THREAD_REKEY
+};
 
 struct store_thread;
 struct thread_notice;
@@ -20,8 +28,9 @@ struct thread_notice;
 /* What the back end does; all on the store's thread. */
 struct store_thread_ops {
     void (*load)(struct store_thread *thread, struct store_load *load);
-    /* Saves and writes, by their jobs' kind: fills in the results of all. */
+    /* Saves, keeps and writes, by their jobs' kind: fills in the results of all. */
     void (*change)(struct store_thread *thread, struct list *jobs);
+    void (*fetch)(struct store_thread *thread, struct store_fetch *fetch); /* NULL: keeps none */
     void (*page)(struct store_thread *thread, struct store_page *page);
     void (*rekey)(struct store_thread *thread, struct store_rekey *rekey);
     /* At the start, when it is due and when watch_fd can be read. Returns in how
@@ -80,6 +89,8 @@ static inline struct store_job *store_thread_job_of(struct list_node *node)
 /* For struct store_ops. */
 void store_thread_load(struct store *store, struct store_load *load);
 void store_thread_save_token(struct store *store, struct store_save *save);
+void store_thread_keep(struct store *store, struct store_keep *keep);
+void store_thread_fetch(struct store *store, struct store_fetch *fetch);
 void store_thread_write(struct store *store, struct store_write *write);
 void store_thread_page(struct store *store, struct store_page *page);
 void store_thread_rekey(struct store *store, struct store_rekey *rekey);

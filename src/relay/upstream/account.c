@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "relay/upstream/capacity.h"
+#include "relay/upstream/diagnosis.h"
 #include "relay/upstream/group.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/probe.h"
@@ -93,7 +94,7 @@ static void account_free(struct account *account)
 
 void account_maybe_free(struct account *account)
 {
-    if (account->removed && !account->jobs && list_empty(&account->probes) &&
+    if (account->removed && !account->jobs && list_empty(&account->probes) && !account->diagnosis &&
         !pool_connections(account))
         account_free(account);
 }
@@ -218,6 +219,7 @@ void upstream_remove(struct worker *worker, struct slice id)
     account->jobs++; /* keeps it while its lists are emptied */
     pool_fail_waiting(account, &reply);
     probe_fail_all(account, "the account was removed");
+    diagnosis_fail(account, "the account was removed");
     pool_retire(account);
     account->jobs--;
     smtp_reply_clear(&reply);
@@ -414,6 +416,7 @@ void upstream_drain(struct worker *worker)
 
     HASH_ITER (hh, worker->accounts->accounts, account, next) {
         probe_fail_all(account, "the relay is shutting down");
+        diagnosis_fail(account, "the relay is shutting down");
         pool_close_idle(account);
     }
 }
@@ -437,6 +440,7 @@ void upstream_free(struct account_table *table)
             while ((node = list_first(&account->pool[i])))
                 client_close(container_of(node, struct client, pool_node), "shutdown");
         }
+        diagnosis_abandon(account);
         account->jobs--;
         assert(!account->jobs);
         account_free(account);

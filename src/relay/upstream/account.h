@@ -68,6 +68,7 @@ struct account {
     struct smtp_reply last_failure; /* what waiting jobs are told */
     /* For administrators. */
     struct list probes;          /* probe.node */
+    struct diagnosis *diagnosis; /* NULL: none is under way */
     bool checking;               /* an idle connection is asked for a sign of life */
     uint64_t messages[OUTCOMES]; /* by what became of them */
     uint64_t last_delivery_wall_ms;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "relay/upstream/client.h"
+#include "relay/upstream/diagnosis.h"
 #include "relay/upstream/pool.h"
 #include "smtp/sasl.h"
 
@@ -109,19 +110,29 @@ static void answer_detail(struct client *client, const struct smtp_reply *reply)
     sasl_oauth_failure((struct slice){reply->text ? reply->text : "", reply->text_len}, status,
                        sizeof(status));
     client->failing_status = !about_token(status);
+    if (client->diagnosis)
+        diagnosis_detail(client, status);
     log_event(LOG_DEBUG, "auth_detail", log_s("account", client->account->id),
               log_u("conn", client->serial), log_s("status", status));
     client_set_state(client, CLIENT_AUTH_DETAIL);
     client_write(client, word, strlen(word));
 }
 
+static void accepted(struct client *client, const struct smtp_reply *reply)
+{
+    if (!client->token_sent) {
+        client_fail_text(client, PHASE_CONNECT, "the server accepted a login without a token");
+        return;
+    }
+    if (client->diagnosis)
+        diagnosis_step(client, IPC_STEP_AUTH, reply);
+    client_logged_in(client);
+}
+
 void client_auth_reply(struct client *client, struct smtp_reply *reply)
 {
     if (reply->code == 235) {
-        if (client->token_sent)
-            client_logged_in(client);
-        else
-            client_fail_text(client, PHASE_CONNECT, "the server accepted a login without a token");
+        accepted(client, reply);
     } else if (reply->code == 334 && !client->token_sent) {
         client_set_state(client, CLIENT_AUTH_TOKEN);
         if (!send_token(client, ""))

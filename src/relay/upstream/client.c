@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "relay/upstream/capacity.h"
+#include "relay/upstream/diagnosis.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/probe.h"
 #include "relay/upstream/tx.h"
@@ -14,8 +15,9 @@
 #define TOKEN_SPARE_MS 60000 /* what a token's last minute is not used for */
 
 static const char *const state_names[CLIENT_STATES] = {
-    "resolving", "dialing", "handshake", "greeting", "ehlo", "starttls",  "handshake", "ehlo",
-    "auth",      "auth",    "auth",      "idle",     "busy", "resetting", "quitting",  "gone",
+    "resolving", "dialing", "handshake", "greeting", "ehlo", "starttls",
+    "handshake", "ehlo",    "auth",      "auth",     "auth", "idle",
+    "busy",      "mail",    "resetting", "quitting", "gone",
 };
 
 static enum pool_list list_of(enum client_state state)
@@ -126,6 +128,8 @@ void client_close(struct client *client, const char *why)
 {
     if (client->state == CLIENT_GONE)
         return;
+    if (client->diagnosis)
+        diagnosis_lost(client, why);
     log_end(client, why);
     if (client->state >= CLIENT_IDLE)
         stats_add(&client->account->worker->stats->upstream_retired_total, 1);
@@ -171,6 +175,8 @@ static void fail_with(struct client *client, enum phase phase, unsigned code,
               log_s("rule", verdict->rule));
     verdict_reply(verdict, reply, &account->last_failure);
     attempts_failed(client, phase, verdict, &account->last_failure);
+    if (client->diagnosis)
+        diagnosis_failed(client, phase, code, verdict, reply);
     let_go(client);
     pool_client_failed(client, phase, code, verdict, reply);
 }
@@ -281,7 +287,8 @@ void client_logged_in(struct client *client)
               log_b("chunking", client->caps.caps & SMTP_CAP_CHUNKING),
               log_b("pipelining", client->caps.caps & SMTP_CAP_PIPELINING));
     probe_logged_in(account);
-    become_idle(client);
+    if (!client->diagnosis || !diagnosis_tries_sender(client))
+        become_idle(client);
 }
 
 void client_lend(struct client *client, struct upstream_tx *tx)
@@ -320,6 +327,30 @@ void client_check(struct client *client)
     send_reset(client);
 }
 
+void client_try_sender(struct client *client, const char *sender, bool utf8)
+{
+    char line[IPC_ID_MAX + 32];
+
+    client_set_state(client, CLIENT_EXAMINED);
+    client_set_timeout(client, worker_conf(client->account->worker)->upstream_command_ms);
+    snprintf(line, sizeof(line), "MAIL FROM:<%s>%s", sender, utf8 ? " SMTPUTF8" : "");
+    write_line(client, line);
+}
+
+static void on_sender_answered(struct client *client, struct smtp_reply *reply)
+{
+    struct account *account = client->account;
+    struct verdict verdict = verdict_of(slice_of(account->provider), PHASE_MAIL, false, reply);
+
+    if (client->diagnosis)
+        diagnosis_sender_answered(client, &verdict, reply);
+    account_apply(account, &verdict, reply);
+    if (verdict.close)
+        close_and_make_room(client, "MAIL refused");
+    else
+        client_release(client, true);
+}
+
 /* --- set-up, a function per step --------------------------------------- */
 
 static void expect(struct client *client, enum client_state state)
@@ -356,20 +387,32 @@ static bool is_implicit(const struct client *client)
 static void start_tls(struct client *client, enum client_state state)
 {
     struct worker *worker = client->account->worker;
+    SSL *ssl;
 
     expect(client, state);
-    conn_start_tls(client->conn, tls_client(worker->settings->client_tls, client->endpoint->host,
-                                            &client->endpoint->tls));
+    /* An administrator wants the certificate verified now, not some time ago. */
+    ssl = tls_client(worker->settings->client_tls, client->endpoint->host,
+                     client->diagnosis ? NULL : &client->endpoint->tls);
+    if (client->diagnosis && ssl)
+        diagnosis_watch(client, ssl);
+    conn_start_tls(client->conn, ssl);
+}
+
+static void greeted(struct client *client, const struct smtp_reply *reply)
+{
+    bool secured = client->conn->tls == CONN_TLS;
+
+    if (client->diagnosis)
+        diagnosis_step(client, IPC_STEP_GREETING, reply);
+    send_ehlo(client, secured ? CLIENT_EHLO_TLS : CLIENT_EHLO);
 }
 
 static void on_greeting(struct client *client, struct smtp_reply *reply)
 {
-    bool secured = client->conn->tls == CONN_TLS;
-
     if (reply->code != 220)
         client_fail(client, PHASE_GREETING, reply);
     else
-        send_ehlo(client, secured ? CLIENT_EHLO_TLS : CLIENT_EHLO);
+        greeted(client, reply);
 }
 
 static void on_ehlo_plain(struct client *client, struct smtp_reply *reply)
@@ -403,6 +446,8 @@ static void on_ehlo_tls(struct client *client, struct smtp_reply *reply)
         return;
     }
     smtp_caps_parse(reply, &client->caps);
+    if (client->diagnosis)
+        diagnosis_step(client, IPC_STEP_EHLO, reply);
     expect(client, CLIENT_AUTH);
     client_auth_begin(client);
 }
@@ -457,6 +502,9 @@ static void take_reply(struct client *client, struct smtp_reply *reply)
     case CLIENT_BUSY:
         tx_reply(client->tx, reply);
         break;
+    case CLIENT_EXAMINED:
+        on_sender_answered(client, reply);
+        break;
     case CLIENT_RESETTING:
         on_reset(client, reply);
         break;
@@ -502,6 +550,11 @@ static void ended(struct client *client, const char *why, bool timeout)
     pool_room(account);
 }
 
+void client_give_up(struct client *client, const char *why)
+{
+    ended(client, why, true);
+}
+
 static bool out_of_step(struct client *client)
 {
     /* Octets behind STARTTLS's answer came without TLS: an attack. */
@@ -541,6 +594,8 @@ static size_t on_data(struct conn *conn, struct slice bytes)
 
 static void on_secured(struct client *client)
 {
+    if (client->diagnosis)
+        diagnosis_step(client, IPC_STEP_TLS, NULL);
     if (client->state == CLIENT_HANDSHAKE_FIRST)
         expect(client, CLIENT_GREETING);
     else
@@ -581,6 +636,16 @@ static void on_event(struct conn *conn, enum conn_event event)
 
 static const struct conn_handler client_handler = {on_data, on_event};
 
+static void on_connected(struct client *client)
+{
+    if (client->diagnosis)
+        diagnosis_step(client, IPC_STEP_TCP, NULL);
+    if (is_implicit(client))
+        start_tls(client, CLIENT_HANDSHAKE_FIRST);
+    else
+        expect(client, CLIENT_GREETING);
+}
+
 static void on_dialed(struct dial *dial, int fd, const struct reason *why)
 {
     struct client *client = dial->owner;
@@ -589,12 +654,10 @@ static void on_dialed(struct dial *dial, int fd, const struct reason *why)
         client_fail_text(client, PHASE_CONNECT, why->text);
     } else {
         client->conn = conn_open(&client->account->worker->loop, fd, &client_handler, client);
-        if (!client->conn)
-            client_fail_text(client, PHASE_CONNECT, "out of memory");
-        else if (is_implicit(client))
-            start_tls(client, CLIENT_HANDSHAKE_FIRST);
+        if (client->conn)
+            on_connected(client);
         else
-            expect(client, CLIENT_GREETING);
+            client_fail_text(client, PHASE_CONNECT, "out of memory");
     }
 }
 
@@ -607,12 +670,14 @@ static void on_resolved(struct endpoint_waiter *waiter, const struct reason *why
         client_fail_text(client, PHASE_CONNECT, why->text);
         return;
     }
+    if (client->diagnosis)
+        diagnosis_step(client, IPC_STEP_DNS, NULL);
     client_set_state(client, CLIENT_DIALING);
     dial_start(&client->dial, client->endpoint->addresses, client->endpoint->address_count,
                &account->source, worker_conf(account->worker)->connect_timeout_ms, on_dialed);
 }
 
-struct client *client_open(struct account *account)
+struct client *client_open_for(struct account *account, struct diagnosis *diagnosis)
 {
     struct client *client = calloc(1, sizeof(*client));
 
@@ -632,7 +697,14 @@ struct client *client_open(struct account *account)
     client->resolve.resolved = on_resolved;
     client_set_state(client, CLIENT_RESOLVING);
     attempts_begin(client);
+    if (diagnosis)
+        diagnosis_attach(diagnosis, client);
     stats_add(&account->worker->stats->upstream_dials_total, 1);
     endpoint_resolve(client->endpoint, &client->resolve);
     return client;
+}
+
+struct client *client_open(struct account *account)
+{
+    return client_open_for(account, NULL);
 }

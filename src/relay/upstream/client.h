@@ -3,7 +3,7 @@
  *
  *   resolving > dialing > [handshake] > greeting > ehlo >
  *     [starttls > handshake > ehlo] > auth [> token > detail] > idle
- *   idle <-> busy <-> resetting;  any > quitting > gone
+ *   idle <-> busy <-> resetting;  idle > examined > resetting;  any > quitting > gone
  */
 #pragma once
 
@@ -29,6 +29,7 @@ enum client_state {
     CLIENT_AUTH_DETAIL, /* the failure's detail came as 334, its end is awaited */
     CLIENT_IDLE,
     CLIENT_BUSY,
+    CLIENT_EXAMINED, /* MAIL is out, for a diagnosis */
     CLIENT_RESETTING,
     CLIENT_QUITTING,
     CLIENT_GONE,
@@ -59,12 +60,16 @@ struct client {
     bool more_input; /* behind the reply being handled, something has come already */
     bool trying;     /* its set-up has not ended yet, for attempts.c */
     bool trial, endpoint_trial;
-    struct upstream_tx *tx; /* while busy */
+    struct upstream_tx *tx;      /* while busy */
+    struct diagnosis *diagnosis; /* NULL: nobody looks */
 };
 
 /* Begins to connect; pool_client_ready or pool_client_failed follows, not from
  * inside. NULL: memory is out. */
 struct client *client_open(struct account *account);
+
+/* The same under an administrator's eyes. */
+struct client *client_open_for(struct account *account, struct diagnosis *diagnosis);
 
 /* May this connection carry the account's next message? The one place that
  * compares every ingredient of the pool key, and the limits on its life. */
@@ -78,6 +83,11 @@ void client_release(struct client *client, bool reset);
 /* For a probe: asks an idle connection for a sign of life; account->checking
  * until then. */
 void client_check(struct client *client);
+/* For a diagnosis, on an idle or just opened connection: MAIL, then RSET, then it is
+ * idle. Nothing is sent. */
+void client_try_sender(struct client *client, const char *sender, bool utf8);
+/* What is under way has taken too long. */
+void client_give_up(struct client *client, const char *why);
 /* QUIT, then close. */
 void client_quit(struct client *client, const char *why);
 /* Closes at once. */

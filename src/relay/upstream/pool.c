@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "relay/upstream/capacity.h"
+#include "relay/upstream/diagnosis.h"
 #include "relay/upstream/probe.h"
 
 /* The broker is told again that mail waits for a token: its answer may have
@@ -284,7 +285,7 @@ static void lend_all(struct account *account)
 
 static bool is_wanted(const struct account *account)
 {
-    return !line_empty(&account->waiting) || !list_empty(&account->probes);
+    return !line_empty(&account->waiting) || !list_empty(&account->probes) || account->diagnosis;
 }
 
 static void pump_mail(struct account *account)
@@ -308,6 +309,7 @@ static void pump_mail(struct account *account)
 static void pump(struct account *account)
 {
     probe_pump(account);
+    diagnosis_pump(account);
     if (!line_empty(&account->waiting))
         pump_mail(account);
 }

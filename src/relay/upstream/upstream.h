@@ -26,6 +26,9 @@ void upstream_tell_ledgers(struct worker *worker);
 /* Logs in for an administrator; IPC_PROBE_DONE follows. */
 void upstream_probe(struct worker *worker, const struct ipc_probe *ask);
 
+/* The same, step by step; IPC_DIAGNOSIS_STEP and then IPC_DIAGNOSIS_DONE follow. */
+void upstream_diagnose(struct worker *worker, const struct ipc_diagnose *ask);
+
 /* A job from its origin; see job.h. */
 void upstream_submit(struct job *job);
 void upstream_cancel(struct job *job);

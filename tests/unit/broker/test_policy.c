@@ -128,6 +128,35 @@ static void test_refresh_ahead(void **state)
     }
 }
 
+/* Due when it would have been without the restart: its place in the line stays. */
+static void test_kept_over_a_restart(void **state)
+{
+    static const struct {
+        uint64_t left, life, ahead, low, high;
+    } cases[] = {
+        {3000000, 3600000, 600000, 2250000, 2400000}, /* a quarter of `ahead` by chance */
+        {700000, 3600000, 600000, 75000, 100000},
+        {601000, 3600000, 600000, 1000, 1000},
+        {600000, 3600000, 600000, 0, 0}, /* due */
+        {1, 3600000, 600000, 0, 0},
+        {20000, 24000, 600000, 6000, 8000}, /* half of a short life is ahead enough */
+        {11000, 24000, 600000, 0, 0},
+        {3600000, 3600000, 0, 3600000, 3600000},
+    };
+    uint64_t seed = 1;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        for (int dice = 0; dice < 1000; dice++) {
+            uint64_t delay =
+                policy_kept_delay(cases[i].left, cases[i].life, cases[i].ahead, next_random(&seed));
+
+            if (delay < cases[i].low || delay > cases[i].high)
+                fail_msg("row %zu: %llu", i, (unsigned long long)delay);
+        }
+    }
+}
+
 static void test_rejections(void **state)
 {
     (void)state;
@@ -141,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_refresh_ahead),
+        cmocka_unit_test(test_kept_over_a_restart),
         cmocka_unit_test(test_rejections),
     };
 

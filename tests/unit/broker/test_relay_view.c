@@ -21,7 +21,8 @@ static unsigned sends, introductions;
 
 /* What was answered. */
 static struct {
-    unsigned rows_calls, probe_calls;
+    unsigned rows_calls, probe_calls, steps;
+    struct relay_step step;
     size_t count;
     struct relay_pool rows[20];
     bool more, ok;
@@ -83,6 +84,38 @@ static uint64_t ask(const char *id, const char *after, uint32_t limit)
 {
     assert_true(relay_view_ask(view, slice_of(id), slice_of(after), limit, on_rows, &got));
     return sent.u.snapshot.request;
+}
+
+static void on_step(void *owner, const struct relay_step *step)
+{
+    assert_ptr_equal(owner, &got);
+    got.steps++;
+    got.step = *step;
+    got.step.text = NULL;
+    snprintf(got.why, sizeof(got.why), "%s", step->text);
+}
+
+static uint64_t diagnose(const char *id)
+{
+    assert_true(relay_view_diagnose(view, slice_of(id), SLICE("a@b"), on_step, on_probed, &got));
+    return sent.u.diagnose.request;
+}
+
+static bool say_step(uint64_t request, enum ipc_step step, const char *text)
+{
+    struct ipc_message message = {.type = IPC_DIAGNOSIS_STEP};
+
+    message.u.diagnosis_step = (struct ipc_diagnosis_step){
+        request, (uint8_t)step, IPC_STEP_FAILED, ACCOUNT_PARKED, 550, 9, slice_of(text)};
+    return relay_view_take(view, &message);
+}
+
+static bool say_diagnosed(uint64_t request, bool ok, const char *text)
+{
+    struct ipc_message message = {.type = IPC_DIAGNOSIS_DONE,
+                                  .u.diagnosis_done = {request, ok, slice_of(text)}};
+
+    return relay_view_take(view, &message);
 }
 
 static uint64_t probe(const char *id)
@@ -340,6 +373,45 @@ static int tear_down(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void test_a_diagnosis(void **state)
+{
+    uint64_t request;
+
+    (void)state;
+    request = diagnose("a03");
+    check_num("type", sent.type, IPC_DIAGNOSE);
+    check_text("id", sent.u.diagnose.id, "a03");
+    check_text("sender", sent.u.diagnose.sender, "a@b");
+    assert_true(say_step(request, IPC_STEP_AUTH, "535 \x1b[2J no"));
+    check_num("steps", got.steps, 1);
+    check_num("step", got.step.step, IPC_STEP_AUTH);
+    check_num("result", got.step.result, IPC_STEP_FAILED);
+    check_num("state", got.step.state, ACCOUNT_PARKED);
+    check_num("code", got.step.code, 550);
+    check_num("took", (long long)got.step.took_ms, 9);
+    check_text("made printable", slice_of(got.why), "535 ?[2J no");
+    /* Each step once: else a relay that was taken over could fill the memory. */
+    assert_false(say_step(request, IPC_STEP_AUTH, "again"));
+    check_num("steps", got.steps, 1);
+    assert_true(say_probed(request, true, "")); /* the answer to another question: nothing */
+    check_num("answers", got.probe_calls, 0);
+    assert_true(say_diagnosed(request, false, "why"));
+    check_num("answers", got.probe_calls, 1);
+    check_text("why", slice_of(got.text), "why");
+    assert_true(say_step(request, IPC_STEP_MAIL, "late"));
+    assert_true(say_diagnosed(request, true, "late"));
+    check_num("answers", got.probe_calls, 1);
+    check_num("steps", got.steps, 1);
+    /* An account that is not there, and a relay that says nothing. */
+    diagnose("nobody");
+    run();
+    check_num("answers", got.probe_calls, 2);
+    diagnose("a03");
+    pass(3600000);
+    check_num("answers", got.probe_calls, 3);
+    assert_false(got.ok);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +420,7 @@ int main(void)
         TEST(test_unknown_accounts_are_left_out),
         TEST(test_rows_out_of_turn),
         TEST(test_probe),
+        TEST(test_a_diagnosis),
         TEST(test_nobody_to_ask),
         TEST(test_no_answer),
         TEST(test_the_relay_dies),

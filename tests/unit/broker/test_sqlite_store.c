@@ -12,6 +12,7 @@
 #include "broker/store/database.h"
 #include "broker/store/file_io.h"
 #include "broker/store/rows.h"
+#include "broker/store/stale.h"
 #include "broker/wipe.h"
 
 static char path[512], key_path[520];
@@ -282,6 +283,138 @@ static void test_schema_1(void **state)
     assert_string_equal(set->records[0]->refresh_token, "the-token");
     assert_string_equal(set->records[0]->client_secret, "s");
     account_set_free(set);
+    world_close(&world);
+}
+
+/* --- beside the records ------------------------------------------------------------- */
+
+static void on_kept(struct store_keep *keep)
+{
+    world_answered(keep->owner);
+}
+
+static void on_fetched(struct store_fetch *fetch)
+{
+    world_answered(fetch->owner);
+}
+
+static void keep_token(struct world *world, const char *id, const char *value)
+{
+    struct store_access access = {.id = id,
+                                  .value = value,
+                                  .expires_wall_ms = 1000000,
+                                  .life_ms = 3600,
+                                  .binding = "binding"};
+    struct store_keep keep = {.items = &access, .count = 1, .done = on_kept, .owner = world};
+
+    world->store->ops->keep(world->store, &keep);
+    world_wait(world, 1);
+    check_num("status", keep.status, STORE_OK);
+}
+
+/* `value` NULL: there must be none. */
+static void check_kept(struct world *world, const char *id, const char *value)
+{
+    struct store_fetch fetch = {.id = id, .done = on_fetched, .owner = world};
+
+    world->store->ops->fetch(world->store, &fetch);
+    world_wait(world, 1);
+    if (value) {
+        assert_non_null(fetch.value);
+        assert_string_equal(fetch.value, value);
+        assert_string_equal((const char *)fetch.binding, "binding");
+    } else {
+        assert_null(fetch.value);
+    }
+    free(fetch.value);
+}
+
+static void check_loaded(struct world *world, uint64_t expires_ms, uint32_t superseded)
+{
+    struct reason why;
+    struct account_set *set = world_load(world, &why);
+
+    check_num("records", (long long)set->count, 1);
+    check_num("expires", (long long)set->records[0]->kept_expires_ms, (long long)expires_ms);
+    check_num("life", (long long)set->records[0]->kept_life_ms, expires_ms ? 3600 : 0);
+    check_num("superseded", set->records[0]->superseded_count, superseded);
+    account_set_free(set);
+}
+
+#define RECORD(id, more)                                                                           \
+    "{\"email\":\"a@x\",\"account_id\":\"" id "\",\"provider\":\"outlook\",\"client_id\":\"c\","   \
+    "\"refresh_token\":\"t1\"" more "}"
+
+static void test_access_tokens(void **state)
+{
+    struct world world;
+    struct reason why;
+    size_t records;
+
+    (void)state;
+    world_open(&world, path, "", false);
+    check_num("add", world_change(&world, STORE_ADD, NULL, RECORD("a", ""), &why), STORE_OK);
+    check_loaded(&world, 0, 0);
+    check_kept(&world, "a", NULL);
+    keep_token(&world, "a", "an access token");
+    keep_token(&world, "nobody", "another");
+    check_kept(&world, "nobody", NULL);
+    check_kept(&world, "a", "an access token");
+    check_loaded(&world, 1000000, 0);
+    check_num("rekey", world_rekey(&world, &records, &why), STORE_OK);
+    check_kept(&world, "a", "an access token");
+    world_close(&world);
+    world_open(&world, path, "", false);
+    check_kept(&world, "a", "an access token");
+    keep_token(&world, "a", "the next");
+    check_kept(&world, "a", "the next");
+    /* Sealed for its account. */
+    check_num("patch", world_change(&world, STORE_PATCH, "a", "{\"account_id\":\"b\"}", &why),
+              STORE_OK);
+    check_kept(&world, "b", NULL);
+    check_num("rekey", world_rekey(&world, &records, &why), STORE_OK); /* it goes */
+    check_loaded(&world, 0, 0);
+    keep_token(&world, "b", "x");
+    keep_token(&world, "b", NULL);
+    check_kept(&world, "b", NULL);
+    keep_token(&world, "b", "x");
+    check_num("remove", world_change(&world, STORE_REMOVE, "b", NULL, &why), STORE_OK);
+    check_num("add", world_change(&world, STORE_ADD, NULL, RECORD("b", ""), &why), STORE_OK);
+    check_loaded(&world, 0, 0);
+    check_kept(&world, "b", NULL);
+    world_close(&world);
+}
+
+static void test_superseded_refresh_tokens(void **state)
+{
+    struct store_edit edit;
+    struct world world;
+    struct reason why;
+
+    (void)state;
+    world_open(&world, path, "", false);
+    check_num("add", world_change(&world, STORE_ADD, NULL, RECORD("a", ""), &why), STORE_OK);
+    check_num("save", world_save(&world, "a", "t1", "t2", &why), STORE_OK);
+    check_num("save", world_save(&world, "a", "t2", "t3", &why), STORE_OK);
+    check_loaded(&world, 0, 2);
+    /* One that came with a verification. */
+    edit = world_edit(STORE_REPLACE, NULL, RECORD("a", ""));
+    edit.superseded = slice_dup(SLICE("t0"));
+    world_write(&world, &edit, 1);
+    check_num("replace", edit.status, STORE_OK);
+    world_clear(&edit, 1);
+    check_loaded(&world, 0, 3);
+    check_num("patch", world_change(&world, STORE_PATCH, "a", "{\"email\":\"b@x\"}", &why),
+              STORE_OK);
+    check_loaded(&world, 0, 3);
+    for (int i = 0; i < 40; i++) {
+        char from[16], to[16];
+
+        snprintf(from, sizeof(from), "t%d", i + 1);
+        snprintf(to, sizeof(to), "t%d", i + 2);
+        check_num("save", world_save(&world, "a", from, to, &why), STORE_OK);
+    }
+    check_loaded(&world, 0, STALE_MAX);
     world_close(&world);
 }
 
@@ -583,6 +716,8 @@ int main(void)
         TEST(test_a_newer_schema),
         TEST(test_steps),
         TEST(test_schema_1),
+        TEST(test_access_tokens),
+        TEST(test_superseded_refresh_tokens),
         TEST(test_look_only),
         TEST(test_wrong_keys),
         TEST(test_the_credential_of_the_service_manager),

@@ -431,12 +431,13 @@ static void test_edits_in_a_row(void **state)
     check_num("told", (long long)told_tokens, 1);
 }
 
-/* Another login is another account; the refresh token is of the same grant. */
+/* One with another id and login is another account. */
 static void test_a_save_that_outlives_its_account_is_read_back(void **state)
 {
     (void)state;
     apply_accounts(1, "");
     respond(200, ROTATED);
+    apply("[]");
     apply("[{\"email\":\"other@x\",\"account_id\":\"u0\",\"provider\":\"outlook\","
           "\"client_id\":\"c\",\"refresh_token\":\"rt\"}]");
     check_num("reloads", (long long)store_changes, 0);

@@ -110,8 +110,57 @@ static void save_token(struct store *store, struct store_save *save)
     saves[save_count++] = save;
 }
 
+struct store_keep *keeps[64];
+struct store_fetch *fetches[64];
+size_t keep_count, fetch_count;
+
+static void keep(struct store *store, struct store_keep *keep)
+{
+    (void)store;
+    assert_true(keep_count < COUNT_OF(keeps));
+    keeps[keep_count++] = keep;
+}
+
+static void fetch(struct store *store, struct store_fetch *fetch)
+{
+    (void)store;
+    assert_true(fetch_count < COUNT_OF(fetches));
+    fetches[fetch_count++] = fetch;
+}
+
 static const struct store_ops store_ops = {.scheme = "fake", .save_token = save_token};
+static const struct store_ops keeping_ops = {
+    .scheme = "fake", .save_token = save_token, .keep = keep, .fetch = fetch};
 static struct store store = {&store_ops};
+
+void world_keeps_tokens(void)
+{
+    store.ops = &keeping_ops;
+}
+
+void finish_keep(enum store_status status)
+{
+    struct store_keep *first = keeps[0];
+
+    assert_true(keep_count > 0);
+    memmove(keeps, keeps + 1, --keep_count * sizeof(struct store_keep *));
+    first->status = status;
+    reason_set(&first->why, "as the test says");
+    first->done(first);
+}
+
+void finish_fetch(const char *value, const unsigned char *binding)
+{
+    struct store_fetch *first = fetches[0];
+
+    assert_true(fetch_count > 0);
+    memmove(fetches, fetches + 1, --fetch_count * sizeof(struct store_fetch *));
+    first->value = value ? slice_dup(slice_of(value)) : NULL;
+    first->why.text[0] = '\0';
+    if (binding)
+        memcpy(first->binding, binding, RECORD_BINDING);
+    first->done(first);
+}
 
 void finish_save(enum store_status status)
 {
@@ -149,7 +198,7 @@ void tell_state(const struct account *account)
 
 void tell_token(const struct account *account)
 {
-    if (!token_valid(account))
+    if (!token_valid(account) || !account->token.value)
         return;
     told_tokens++;
     slice_copy(slice_of(account->token.value), told_token, sizeof(told_token));
@@ -254,7 +303,8 @@ int world_set_up(void **state)
     now_ms = 1000000;
     dice = 1;
     wall_offset = 1700000000000;
-    request_count = open_requests = most_open = save_count = 0;
+    request_count = open_requests = most_open = save_count = keep_count = fetch_count = 0;
+    store.ops = &store_ops;
     told_tokens = told_states = store_changes = 0;
     respond_date = "";
     told_state = ACCOUNT_ACTIVE;
@@ -278,6 +328,10 @@ int world_tear_down(void **state)
     check_num("requests left", (long long)open_requests, 0);
     while (save_count)
         finish_save(STORE_OK);
+    while (keep_count)
+        finish_keep(STORE_OK);
+    while (fetch_count)
+        finish_fetch(NULL, NULL);
     tokens_clear(&tokens);
     loop_close(&world_loop);
     conf_free(conf);

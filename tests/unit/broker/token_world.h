@@ -21,6 +21,11 @@ extern size_t request_count, open_requests, most_open;
 /* What the store was asked to save and has not answered. */
 extern struct store_save *saves[256];
 extern size_t save_count, store_changes;
+/* A store that keeps access tokens, from here on; what it was asked and has not answered. */
+extern struct store_keep *keeps[64];
+extern struct store_fetch *fetches[64];
+extern size_t keep_count, fetch_count;
+void world_keeps_tokens(void);
 /* What the relay heard. */
 extern size_t told_tokens, told_states;
 extern char told_token[64], told_text[1024];
@@ -51,6 +56,8 @@ extern const char *respond_date;
 void respond(long status, const char *body); /* to the oldest open request */
 void respond_all(long status, const char *body);
 void finish_save(enum store_status status); /* the newest */
+void finish_keep(enum store_status status); /* the oldest */
+void finish_fetch(const char *value, const unsigned char *binding);
 
 /* The account file has this now. */
 void apply(const char *json_text);

@@ -29,7 +29,7 @@ static const char *other_value(const struct option_row *row, char *memory, size_
         return "1.234";
     case OPTION_TEXT:
         return strcmp(row->form->expects, "host:port") == 0          ? "smtp.example:465"
-               : strcmp(row->form->expects, "an https:// URL") == 0  ? "https://a.example/=x"
+               : strstr(row->form->expects, "an https:// URL")       ? "https://a.example/=x"
                : strcmp(row->name, "admin.host") == 0                ? "::1"
                : strcmp(row->form->expects, "a host name") == 0      ? "a.example"
                : strncmp(row->form->expects, "form fields", 11) == 0 ? "a=b&c=d"
@@ -68,6 +68,18 @@ static void check_round_trip(const char *name, struct conf *conf)
     conf_free(back);
 }
 
+/* What holds a secret is not for the relay. */
+static void check_secret(const struct option_row *row, const char *name, const struct conf *conf)
+{
+    char line[160];
+    size_t len;
+    char *text = conf_write(conf, &len);
+
+    snprintf(line, sizeof(line), "%s=", name);
+    assert_true((strstr(text, line) == NULL) == row->secret);
+    free(text);
+}
+
 static void check_row(const struct option_row *row, const char *prefix)
 {
     struct conf *conf = conf_default();
@@ -86,6 +98,7 @@ static void check_row(const struct option_row *row, const char *prefix)
     if (strcmp(before, after) == 0)
         fail_msg("%s: %s is not another value", name, after);
     check_round_trip(name, conf);
+    check_secret(row, name, conf);
     conf_free(conf);
 }
 

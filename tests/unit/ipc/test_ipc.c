@@ -5,7 +5,7 @@
 #include "ipc/ipc.h"
 
 #define FIRST_TYPE IPC_CONFIG
-#define LAST_TYPE IPC_PROBE_DONE
+#define LAST_TYPE IPC_DIAGNOSIS_DONE
 
 /* One message of each type, all fields different from zero. */
 static const struct ipc_message samples[] = {
@@ -42,6 +42,7 @@ static const struct ipc_message samples[] = {
     {IPC_PROBE, {.probe = {9, SLICE("id")}}},
     {IPC_LOG_LEVEL, {.log_level = {4}}},
     {IPC_LEDGER_PUT, {.ledger_put = {1, SLICE("id"), SLICE("m0:3"), 7, UINT64_MAX}}},
+    {IPC_DIAGNOSE, {.diagnose = {9, SLICE("id"), SLICE("a@b")}}},
     {IPC_READY, {.empty = {0}}},
     {IPC_LOOKUP, {.lookup = {9, SLICE("a@b")}}},
     {IPC_PASSWORD, {.password = {9, SLICE("id"), SLICE("pa\0ss")}}},
@@ -85,6 +86,10 @@ static const struct ipc_message samples[] = {
     {IPC_SNAPSHOT_DONE, {.snapshot_done = {9, 1}}},
     {IPC_PROBE_DONE, {.probe_done = {9, 1, 535, SLICE("auth"), SLICE("5.7.8 no")}}},
     {IPC_LEDGER, {.ledger = {1, SLICE("id"), SLICE("m0:3")}}},
+    {IPC_DIAGNOSIS_STEP,
+     {.diagnosis_step = {9, IPC_STEP_MAIL, IPC_STEP_FAILED, ACCOUNT_PARKED, 550, 12,
+                         SLICE("5.4.5 quota")}}},
+    {IPC_DIAGNOSIS_DONE, {.diagnosis_done = {9, 1, SLICE("why")}}},
 };
 
 static unsigned char *encode(const struct ipc_message *message, size_t *len)
@@ -288,6 +293,8 @@ static void test_text_limits(void **state)
         {"pool", IPC_POOL, offsetof(struct ipc_pool, endpoint), IPC_ENDPOINT_MAX},
         {"probed", IPC_PROBE_DONE, offsetof(struct ipc_probe_done, text), IPC_TEXT_MAX},
         {"step", IPC_PROBE_DONE, offsetof(struct ipc_probe_done, step), 32},
+        {"sender", IPC_DIAGNOSE, offsetof(struct ipc_diagnose, sender), IPC_ID_MAX},
+        {"diagnosed", IPC_DIAGNOSIS_STEP, offsetof(struct ipc_diagnosis_step, text), IPC_TEXT_MAX},
         {"addresses", IPC_RESOLVE_DONE, offsetof(struct ipc_resolve_done, addresses), 1024},
     };
 

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "check.h"
 #include "relay/upstream/capacity.h"
@@ -167,6 +168,28 @@ void client_release(struct client *client, bool reset)
     }
     client_set_state(client, CLIENT_RESETTING);
     in(client, fake_random(50));
+}
+
+/* No administrator asks here. */
+struct client *client_open_for(struct account *account, struct diagnosis *diagnosis)
+{
+    (void)diagnosis;
+    return client_open(account);
+}
+
+void client_try_sender(struct client *client, const char *sender, bool utf8)
+{
+    (void)client;
+    (void)sender;
+    (void)utf8;
+    abort();
+}
+
+void client_give_up(struct client *client, const char *why)
+{
+    (void)client;
+    (void)why;
+    abort();
 }
 
 void client_check(struct client *client)
