@@ -305,6 +305,17 @@ def test_an_address_from_a_pipe(google, gmail):
     assert process.returncode == OK and b"was added" in out, err
 
 
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_standard_file_is_closed(google, browser, closed):
+    """No connection gets its number: what is said for people would go there."""
+    env = {"HOME": "/nonexistent", "BROWSER": browser(A),
+           "BEARERD_URL": "http://127.0.0.1:%d" % google.admin_port}
+    done = subprocess.run(program("bearerctl") + ["login", A], env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=60, preexec_fn=lambda: os.close(closed))
+    assert google.stored_accounts(), done
+    assert done.returncode == (FAILED if closed == 1 else OK), done
+
+
 @pytest.mark.parametrize("flow", ["browser", "device"])
 def test_interrupted(request, flow):
     """bearerd waits no longer then."""
