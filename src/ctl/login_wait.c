@@ -38,19 +38,32 @@ static void path_of(const json_t *login, struct text *path)
     path_add(path, get_text(login, "id"));
 }
 
+/* `now` becomes NULL when bearerd is asked too often, by whoever else is at this address: that
+ * is no reason to lose what somebody is typing elsewhere. */
 static int look(struct signing *signing, const json_t *login, json_t **now)
 {
     char memory[API_PATH_MAX];
+    struct api_answer answer;
     struct text path;
+    int rc;
 
+    *now = NULL;
     text_init(&path, memory, sizeof(memory));
     path_of(login, &path);
-    return api_call(signing->api, "GET", path.at, NULL, now);
+    rc = api_ask(signing->api, "GET", path.at, NULL, &answer);
+    if (rc == CTL_OK && answer.status == 200 && answer.body) {
+        *now = answer.body;
+        return CTL_OK;
+    }
+    if (rc == CTL_OK && answer.status != 429)
+        rc = api_refused(signing->api, &answer);
+    json_decref(answer.body);
+    return rc;
 }
 
 static bool is_over(const json_t *login)
 {
-    return strcmp(get_text(login, "state"), "pending") != 0;
+    return login && strcmp(get_text(login, "state"), "pending") != 0;
 }
 
 /* Until it is over. */

@@ -205,6 +205,19 @@ def test_a_browser_gets_no_token(tmp_path):
     assert "BROWSER=" in seen.read_text() and "brd_secret" not in seen.read_text()
 
 
+def test_bearerd_is_asked_too_often():
+    """By others at the same address; whoever types a code elsewhere must not lose it for that."""
+    login = {"success": True, "id": "x", "email": A, "provider": "p", "flow": "device",
+             "state": "pending", "user_code": "CODE", "verification_uri": "https://id.example/"}
+    done = dict(login, state="done", action="added", account_state="active")
+    answers = [(429, {"success": False, "error": "too often"}), (200, login), (200, done)]
+    fake = FakeApi({"POST /admin/logins": (201, login),
+                    "GET /admin/logins/x": lambda handler: FakeApi.say(handler, answers.pop(0))})
+    over = Ctl(fake.url)("login", A, "--device", "--no-browser")
+    fake.stop()
+    assert over.code == OK and "signed in" in over.out and not answers, over
+
+
 def test_consent_is_refused(google, gmail, browser):
     gmail.knobs(authorize_error="access_denied")
     done = ctl_of(google, BROWSER=browser(A))("login", A)
