@@ -7,12 +7,13 @@ JOBS         ?= $(shell nproc)
 PREFIX       ?= /usr/local
 DESTDIR      ?=
 FUZZ_SECONDS ?= $(if $(CI),8,60)
+SECONDS      ?= 600
 PYTEST_ARGS  ?=
 
 # Warnings are errors in CI only, so that a newer compiler stops nobody.
 OPTIONS := --prefix=$(PREFIX) -Dwerror=$(if $(CI),true,false)
 
-.PHONY: all help deps demo test unit asan tsan fuzz bench lint format install clean
+.PHONY: all help deps demo test unit asan tsan fuzz bench soak lint format install clean
 
 all: build/build.ninja
 	tools/build build -j$(JOBS)
@@ -26,6 +27,7 @@ help:
 	@echo 'make tsan      what has threads, under ThreadSanitizer'
 	@echo 'make fuzz      each fuzzer for FUZZ_SECONDS ($(FUZZ_SECONDS))'
 	@echo 'make bench     the benchmarks'
+	@echo 'make soak      80 % load with random faults for SECONDS ($(SECONDS))'
 	@echo 'make lint      formatter, static analysis and the project'"'"'s own rules'
 	@echo 'make format    let the formatter rewrite the sources'
 	@echo 'make deps      install what is missing (apt-get), nothing else'
@@ -94,6 +96,9 @@ fuzz: deps-lint
 
 bench: all
 	meson test -C build --no-rebuild --benchmark --verbose
+
+soak: all
+	bench/soak --build build --seconds $(SECONDS)
 
 lint: deps-lint
 	@$(MAKE) --no-print-directory build/build.ninja

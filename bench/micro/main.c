@@ -159,10 +159,12 @@ int main(int argc, char **argv)
     micro_base_prepare();
     micro_wire_prepare();
     micro_relay_prepare();
+    micro_pool_prepare();
     micro_broker_prepare();
     add_rows(micro_base);
     add_rows(micro_wire);
     add_rows(micro_relay);
+    add_rows(micro_pool);
     add_rows(micro_broker);
     measure();
     for (size_t i = 0; i < rows; i++)

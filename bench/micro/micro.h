@@ -16,11 +16,13 @@ struct micro {
 extern const struct micro micro_base[];   /* base.c: log, clock, codecs, buffers, timers */
 extern const struct micro micro_wire[];   /* wire.c: the SMTP library */
 extern const struct micro micro_relay[];  /* relay.c: the relay's tables */
+extern const struct micro micro_pool[];   /* pool.c: connections of an account, limits */
 extern const struct micro micro_broker[]; /* broker.c: the broker's tables */
 
 void micro_base_prepare(void);
 void micro_wire_prepare(void);
 void micro_relay_prepare(void);
+void micro_pool_prepare(void);
 void micro_broker_prepare(void);
 
 /* The compiler must believe that the value, and all memory, is looked at. */

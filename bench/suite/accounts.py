@@ -64,7 +64,8 @@ def start(place, location):
                          "the accounts")
         cpu = cpu_seconds(process.pid)
         process.wait_for(lambda: any("event=ready" in line for line in process.lines), 60, "ready")
-        return {"cpu": cpu, "wall": time.monotonic() - began, "rss": memory_mb(process.pid)}
+        return {"cpu": cpu, "wall": time.monotonic() - began,
+                "rss": memory_of(process.pid, "VmHWM") / 1024}
     finally:
         process.kill_all()
 
@@ -74,8 +75,9 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def memory_mb(pid):
+def memory_of(pid, which="VmRSS"):
+    """In KB."""
     for line in pathlib.Path("/proc/%d/status" % pid).read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
+        if line.startswith(which + ":"):
+            return int(line.split()[1])
     return None

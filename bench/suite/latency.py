@@ -80,7 +80,7 @@ def added(runs, trips):
 # --- as the provider sees it ----------------------------------------------------
 
 def measure_accepted(report, place, sim):
-    user = sim.accounts()[0]["email"]
+    user = sim.relayed()[0]["email"]
     mtas = {}
     with Relay(sim, place.dir) as relay:
         results = {"bearerd": probe(report.runs, sim, relay.port, user, login=True)}

@@ -25,7 +25,7 @@ def measure(report):
 
 def run(store, place, sim):
     records, location = place.dir / "records.json", "sqlite:%s" % (place.dir / "accounts.db")
-    records.write_text(json.dumps(sim.accounts()))
+    records.write_text(json.dumps(sim.relayed()))
     subprocess.run([store, location, "import", str(records)], check=True)
     with Relay(sim, place.dir, accounts=location) as daemon:
         began, before = time.monotonic(), cpu_of(daemon.broker)

@@ -13,7 +13,7 @@ class Report:
     def __init__(self, options, machine):
         self.runs, self.seconds = options.runs, options.seconds
         self.machine = machine
-        self.rows, self.skipped, self.notes = [], [], []
+        self.rows, self.skipped, self.failed = [], [], []
 
     def run(self, name, measure):
         began = time.monotonic()
@@ -23,6 +23,10 @@ class Report:
         except Skip as why:
             self.skipped.append({"part": name, "why": str(why)})
             say("skipped: %s: %s" % (name, why))
+            return
+        except AssertionError as why:
+            self.failed.append({"part": name, "why": str(why)})
+            say("FAILED: %s: %s" % (name, why))
             return
         say("%s: %.0f s" % (name, time.monotonic() - began))
 
@@ -57,12 +61,14 @@ class Report:
             print("  " + format_row(row))
         for skipped in self.skipped:
             print("\nskipped: %(part)s: %(why)s" % skipped)
+        for failed in self.failed:
+            print("\nFAILED: %(part)s: %(why)s" % failed)
         sys.stdout.flush()
 
     def write(self, path):
         with open(path, "w", encoding="utf-8") as out:
             json.dump({"machine": self.machine, "runs": self.runs, "seconds": self.seconds,
-                       "rows": self.rows, "skipped": self.skipped}, out, indent=1)
+                       "rows": self.rows, "skipped": self.skipped, "failed": self.failed}, out, indent=1)
             out.write("\n")
         print("\nwritten: %s" % path)
 

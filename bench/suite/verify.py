@@ -39,7 +39,7 @@ def measure_batch(report, place, name, front_of):
         front = front_of(sim) if front_of else None
         try:
             records = [dict(one, oauth_token_url=front.url if front else sim.url, overwrite=True)
-                       for one in sim.accounts()]
+                       for one in sim.relayed()]
             if front:  # its own connections to the simulator are not what is measured
                 with relay(sim, place) as first:
                     post(first, records)
@@ -62,7 +62,7 @@ def measure_batch(report, place, name, front_of):
 
 def measure_stream(report, place):
     with provider(accounts=STREAM, knobs={"token_delay_ms": DELAY_MS}) as sim:
-        records = sim.accounts()
+        records = sim.relayed()
         with relay(sim, place) as daemon:
             wall, cpu = timed(daemon, lambda: post(daemon, records, stream=True))
     report.add(GROUP, "%d as a stream, 100 at once" % STREAM, wall, "s", goal=30,

@@ -31,6 +31,15 @@ static void describe_limits(const struct conf_limits *limits, struct ipc_account
     out->breaker_recovery_ms = limits->breaker_recovery_ms;
 }
 
+static void describe_prewarm(const struct conf_prewarm *prewarm, struct ipc_account *out)
+{
+    out->prewarm_min_connections = prewarm->min_connections;
+    out->prewarm_max_connections = prewarm->enabled ? prewarm->max_connections : 0;
+    out->prewarm_min_messages = prewarm->min_messages;
+    out->prewarm_messages_per_connection = prewarm->messages_per_connection;
+    out->prewarm_concurrency = prewarm->concurrency;
+}
+
 /* A tenant is usually a domain. */
 static struct slice group_of(const struct account_record *record, const struct ipc_account *limits)
 {
@@ -69,6 +78,7 @@ static struct ipc_account describe(const struct account *account)
     };
 
     describe_limits(&record->terms->limits, &out);
+    describe_prewarm(&record->terms->prewarm, &out);
     out.group = group_of(record, &out);
     return out;
 }

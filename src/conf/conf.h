@@ -66,7 +66,17 @@ struct conf_limits {
     bool rates_on, breaker_on; /* false: as if all of them were 0 */
 };
 
+/* Connections that are opened ahead of mail. */
+struct conf_prewarm {
+    bool enabled;
+    uint32_t min_connections, max_connections;
+    uint32_t min_messages;            /* of the last hour; with fewer there are none */
+    uint32_t messages_per_connection; /* that a minute must have for each; 0: any */
+    uint32_t concurrency;             /* being set up at once at one server */
+};
+
 bool conf_limits_same(const struct conf_limits *a, const struct conf_limits *b);
+bool conf_prewarm_same(const struct conf_prewarm *a, const struct conf_prewarm *b);
 
 /* What a provider's accounts share; an account record may override some. */
 struct conf_provider {
@@ -87,6 +97,7 @@ struct conf_provider {
     uint32_t max_connections;    /* per account; clamped to the provider's ceiling */
     uint32_t connection_ceiling; /* of the name and of smtp_endpoint; 0 none known */
     struct conf_limits limits;
+    struct conf_prewarm prewarm;
     uint32_t max_messages_per_connection;
     uint64_t connection_max_age_ms;
     uint64_t connection_idle_ms;
@@ -176,6 +187,7 @@ struct conf {
     uint64_t live_rcpt_ms; /* how long mixed verdicts make RCPT live */
     uint64_t bdat_demotion_ms;
     uint32_t logins_per_minute; /* per account */
+    uint32_t concurrent_dials;  /* per server; 0: no limit */
     uint64_t dns_ttl_max_ms;
     bool source_ip_binding, source_ip_validate, use_ipv6;
     enum conf_auto source_ip_private; /* auto: where an account names one */

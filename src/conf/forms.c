@@ -136,12 +136,14 @@ static bool is_loopback_url(const char *rest)
 static bool is_webhook(const char *value)
 {
     struct slice text = slice_of(value);
+    const char *host;
 
     if (slice_starts_nocase(text, SLICE("http://")))
         return is_printable(value) && !strpbrk(value, " \"#<>\\^`{|}") &&
                is_loopback_url(value + 7);
-    return is_url(value) && !strchr(value, '#') &&
-           !memchr(value, '@', 8 + strcspn(value + 8, "/?"));
+    host = strstr(value, "//");
+    return is_url(value) && host && !strchr(value, '#') &&
+           !memchr(host, '@', 2 + strcspn(host + 2, "/?"));
 }
 
 static bool is_endpoint(const char *value)

@@ -1,7 +1,7 @@
 #include "conf/originals.h"
 
-#define LATER "it comes into force with adaptive limits, in a later version"
-#define PREWARM "no connection is opened ahead of mail yet; " LATER
+#define FOLLOWS                                                                                    \
+    "connections ahead follow what the account's mail needed, once a minute; see prewarm"
 
 /* The original documented some of these without using them; they have here
  * what the documentation says. */
@@ -61,16 +61,16 @@ const struct original_key original_provider_keys[] = {
      "set upstream.queue_wait, which is for all providers"},
     {"connection_pool.idle_connection_reuse_timeout", NULL,
      "an idle connection is watched all the time; see connection_idle and upstream.probe_after"},
-    {"connection_pool.adaptive_prewarm_enabled", NULL, PREWARM},
-    {"connection_pool.prewarm_min_connections", NULL, PREWARM},
-    {"connection_pool.prewarm_max_connections", NULL, PREWARM},
-    {"connection_pool.prewarm_min_message_threshold", NULL, PREWARM},
-    {"connection_pool.prewarm_messages_per_connection", NULL, PREWARM},
-    {"connection_pool.prewarm_concurrent_tasks", NULL, PREWARM},
-    {"connection_pool.prewarm_percentage", NULL, PREWARM},
-    {"connection_pool.periodic_rewarm_enabled", NULL, PREWARM},
-    {"connection_pool.periodic_rewarm_interval_seconds", NULL, PREWARM},
-    {"connection_pool.rewarm_concurrent_tasks", NULL, PREWARM},
+    {"connection_pool.adaptive_prewarm_enabled", "prewarm.enabled", NULL},
+    {"connection_pool.prewarm_min_connections", "prewarm.min_connections", NULL},
+    {"connection_pool.prewarm_max_connections", "prewarm.max_connections", NULL},
+    {"connection_pool.prewarm_min_message_threshold", "prewarm.min_messages", NULL},
+    {"connection_pool.prewarm_messages_per_connection", "prewarm.messages_per_connection", NULL},
+    {"connection_pool.prewarm_concurrent_tasks", "prewarm.concurrency", NULL},
+    {"connection_pool.prewarm_percentage", NULL, FOLLOWS},
+    {"connection_pool.periodic_rewarm_enabled", NULL, FOLLOWS},
+    {"connection_pool.periodic_rewarm_interval_seconds", NULL, FOLLOWS},
+    {"connection_pool.rewarm_concurrent_tasks", NULL, FOLLOWS},
     {"rate_limiting.enabled", "rate_limits", NULL},
     {"rate_limiting.messages_per_hour", "messages_per_hour", NULL},
     {"rate_limiting.messages_per_minute_per_connection", NULL,

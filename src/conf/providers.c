@@ -97,6 +97,14 @@ bool conf_limits_same(const struct conf_limits *a, const struct conf_limits *b)
            a->breaker_on == b->breaker_on;
 }
 
+bool conf_prewarm_same(const struct conf_prewarm *a, const struct conf_prewarm *b)
+{
+    return a->enabled == b->enabled && a->min_connections == b->min_connections &&
+           a->max_connections == b->max_connections && a->min_messages == b->min_messages &&
+           a->messages_per_connection == b->messages_per_connection &&
+           a->concurrency == b->concurrency;
+}
+
 /* The same servers under another provider's name, or in an account's record. */
 static const struct {
     const char *host;

@@ -95,6 +95,11 @@ static const struct field account_fields[] = {
     U32(ipc_account, breaker_failures, UINT32_MAX),
     U32(ipc_account, breaker_trials, UINT32_MAX),
     U64(ipc_account, breaker_recovery_ms),
+    U32(ipc_account, prewarm_min_connections, UINT32_MAX),
+    U32(ipc_account, prewarm_max_connections, UINT32_MAX),
+    U32(ipc_account, prewarm_min_messages, UINT32_MAX),
+    U32(ipc_account, prewarm_messages_per_connection, UINT32_MAX),
+    U32(ipc_account, prewarm_concurrency, UINT32_MAX),
 };
 static const struct field account_remove_fields[] = {
     TEXT(ipc_account_remove, id, IPC_ID_MAX),

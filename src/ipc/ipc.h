@@ -107,6 +107,9 @@ struct ipc_account {
     uint32_t breaker_failures;  /* 0: it is never left alone */
     uint32_t breaker_trials;
     uint64_t breaker_recovery_ms;
+    /* Connections ahead of mail; prewarm_max_connections 0: none. */
+    uint32_t prewarm_min_connections, prewarm_max_connections, prewarm_min_messages;
+    uint32_t prewarm_messages_per_connection, prewarm_concurrency;
 };
 
 struct ipc_account_remove {

@@ -34,6 +34,7 @@
     X(HISTOGRAM, message_delivery_seconds, "from a complete message to the provider's 250")        \
     X(GAUGE, accounts, "accounts that the relay knows now")                                        \
     X(COUNTER, upstream_dials_total, "connections to providers begun")                             \
+    X(COUNTER, upstream_prewarmed_total, "of these: begun ahead of mail")                          \
     X(COUNTER, upstream_dial_failed_total, "connections to providers that did not become ready")   \
     X(COUNTER, upstream_logins_total, "successful logins at providers")                            \
     X(COUNTER, upstream_tls_resumed_total, "TLS handshakes that resumed a session")                \

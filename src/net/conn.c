@@ -239,6 +239,18 @@ bool conn_write(struct conn *conn, const void *bytes, size_t len)
     return true;
 }
 
+void conn_hold(struct conn *conn)
+{
+    conn->held = !conn->want_write && conn->tls != CONN_HANDSHAKE;
+}
+
+void conn_let_out(struct conn *conn)
+{
+    if (conn->held && conn->out.size)
+        mark_dirty(conn);
+    conn->held = false;
+}
+
 bool conn_write_secret(struct conn *conn, const void *bytes, size_t len)
 {
     bool ok = conn_write(conn, bytes, len);
@@ -468,7 +480,7 @@ void conn_flush(struct conn *conn)
 {
     bool had = conn->out.size > 0;
 
-    if (conn->closed)
+    if (conn->closed || (conn->held && !conn->failed))
         return;
     if (conn->tls == CONN_HANDSHAKE) {
         if (conn->failed)

@@ -61,6 +61,7 @@ struct conn {
     uint64_t bytes_in, bytes_out; /* of the application, without TLS */
     struct reason *error;         /* allocated when there is one */
     bool paused, eof, eof_told, failed, closed, finishing, want_write;
+    bool held;    /* output stays in the queue */
     bool dropped; /* conn_drop_kept was called since the handler was */
 };
 
@@ -78,6 +79,11 @@ static inline uint64_t conn_pending(const struct conn *conn)
 {
     return conn->out.size;
 }
+
+/* What is queued stays there until conn_let_out, so that it leaves with what comes then;
+ * not where the peer is behind with reading already. */
+void conn_hold(struct conn *conn);
+void conn_let_out(struct conn *conn);
 
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);

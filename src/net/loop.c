@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "net/conn.h"
 
 #define LOOP_SPARE_CHUNKS 256 /* 4 MiB kept for the next burst */
@@ -35,6 +36,15 @@ void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ms)
     /* Only a timer that is due before the armed tick needs the tick moved. */
     if (!loop->tick_at || timer->visit * TIMER_TICK_MS < loop->tick_at)
         arm_tick(loop);
+}
+
+uint64_t loop_wall_ms(struct loop *loop)
+{
+    if (!loop->wall_ms || loop->wall_at != loop_now(loop)) {
+        loop->wall_ms = clock_wall_ms();
+        loop->wall_at = loop_now(loop);
+    }
+    return loop->wall_ms;
 }
 
 void loop_timer_cancel(struct loop *loop, struct timer *timer)
@@ -90,7 +100,7 @@ bool loop_init(struct loop *loop, struct reason *why)
     uv_prepare_start(&loop->prepare, on_prepare);
     uv_check_start(&loop->check, on_check);
     timers_init(&loop->timers, loop_now(loop));
-    loop->tick_at = 0;
+    loop->tick_at = loop->wall_ms = 0;
     list_init(&loop->resumed);
     list_init(&loop->dirty);
     list_init(&loop->connections);

@@ -22,12 +22,13 @@ struct loop {
     uv_prepare_t prepare;
     uv_check_t check;
     struct timers timers;
-    uint64_t tick_at;         /* when the tick timer is armed for, 0: not */
-    struct list resumed;      /* conn.resume_node */
-    struct list dirty;        /* conn.dirty_node */
-    struct list connections;  /* conn.loop_node: all open ones */
-    struct chunk_pool chunks; /* of this thread */
-    unsigned char *scratch;   /* LOOP_SCRATCH_BYTES, for one read at a time */
+    uint64_t wall_ms, wall_at; /* the wall clock, and when of loop_now it was read */
+    uint64_t tick_at;          /* when the tick timer is armed for, 0: not */
+    struct list resumed;       /* conn.resume_node */
+    struct list dirty;         /* conn.dirty_node */
+    struct list connections;   /* conn.loop_node: all open ones */
+    struct chunk_pool chunks;  /* of this thread */
+    unsigned char *scratch;    /* LOOP_SCRATCH_BYTES, for one read at a time */
 };
 
 bool loop_init(struct loop *loop, struct reason *why);
@@ -41,6 +42,9 @@ static inline uint64_t loop_now(const struct loop *loop) /* ms, of this turn */
 {
     return uv_now(&loop->uv);
 }
+
+/* The wall clock in ms, read once in a millisecond of the loop. */
+uint64_t loop_wall_ms(struct loop *loop);
 
 void loop_timer_set(struct loop *loop, struct timer *timer, uint64_t delay_ms);
 void loop_timer_cancel(struct loop *loop, struct timer *timer);

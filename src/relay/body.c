@@ -66,19 +66,23 @@ static int open_spill(const char *dir)
     return fd;
 }
 
-static bool spill(struct body *body)
+static bool belongs_in_file(const struct body *body, size_t len)
 {
-    const char *dir = worker_conf(body->worker)->spill_dir;
+    const struct conf *conf = worker_conf(body->worker);
+
+    if (body_memory_tight(body->worker))
+        return true;
+    return body->memory.size + len > conf->spill_threshold &&
+           atomic_load(&body->worker->relay->memory_used) >= conf->memory_limit / 2;
+}
+
+/* Gives the memory back. */
+static bool move_to_file(struct body *body)
+{
     struct chain_reader reader;
     const unsigned char *run;
     size_t len;
 
-    body->fd = open_spill(dir);
-    if (body->fd < 0) {
-        log_event(LOG_ERROR, "spill_failed", log_s("dir", dir), log_s("error", strerror(errno)));
-        return false;
-    }
-    stats_add(&body->worker->stats->spilled_total, 1);
     chain_reader_init(&reader, &body->memory);
     while ((len = chain_read(&reader, &run, SIZE_MAX))) {
         if (!write_file(body, run, len))
@@ -87,6 +91,21 @@ static bool spill(struct body *body)
     chain_clear(&body->memory);
     charge(body);
     return true;
+}
+
+/* What is in memory moves, too, unless that is so much that it would hold up the
+ * other sessions: then the file takes what comes from here on. */
+static bool spill(struct body *body)
+{
+    const char *dir = worker_conf(body->worker)->spill_dir;
+
+    body->fd = open_spill(dir);
+    if (body->fd < 0) {
+        log_event(LOG_ERROR, "spill_failed", log_s("dir", dir), log_s("error", strerror(errno)));
+        return false;
+    }
+    stats_add(&body->worker->stats->spilled_total, 1);
+    return body->memory.size > worker_conf(body->worker)->spill_threshold || move_to_file(body);
 }
 
 typedef uint64_t words __attribute__((vector_size(32)));
@@ -119,14 +138,11 @@ static void note_end(struct body *body, const char *bytes, size_t len)
 
 bool body_add(struct body *body, const void *bytes, size_t len)
 {
-    const struct conf *conf = worker_conf(body->worker);
-
     if (body->failed)
         return false;
     if (!len)
         return true;
-    if (body->fd < 0 &&
-        (body->memory.size + len > conf->spill_threshold || body_memory_tight(body->worker)))
+    if (body->fd < 0 && belongs_in_file(body, len))
         body->failed = !spill(body);
     if (!body->failed)
         body->failed =
@@ -162,12 +178,17 @@ ptrdiff_t body_read(struct body_reader *reader, const unsigned char **run, unsig
 {
     ssize_t n;
 
-    if (reader->body->fd < 0)
-        return (ptrdiff_t)chain_read(&reader->chain, run, max);
+    uint64_t in_memory = reader->body->memory.size;
+
+    if (reader->offset < in_memory) {
+        n = (ssize_t)chain_read(&reader->chain, run, max);
+        reader->offset += (uint64_t)n;
+        return n;
+    }
     if (reader->offset == reader->body->size)
         return 0;
     do
-        n = pread(reader->body->fd, scratch, max, (off_t)reader->offset);
+        n = pread(reader->body->fd, scratch, max, (off_t)(reader->offset - in_memory));
     while (n < 0 && errno == EINTR);
     if (n <= 0)
         return -1; /* a short file is as bad as an error */

@@ -1,5 +1,7 @@
-/* A message's content: decoded once, in memory up to the spill threshold, then
- * in an unlinked temporary file. It belongs to the session's worker; the
+/* A message's content: decoded once, in memory while there is plenty, then in an
+ * unlinked temporary file. Large ones, over the spill threshold, have the first half of
+ * the memory budget to themselves and everybody; the other half is for small ones, so
+ * that these need no file while large ones are under way. It belongs to the session's worker; the
  * account's owner may read it while it holds the job. */
 #pragma once
 
@@ -8,8 +10,8 @@
 
 struct body {
     struct worker *worker;
-    struct chain memory; /* all of it, or nothing once it has spilled */
-    int fd;              /* -1, or the temporary file */
+    struct chain memory; /* all of it; once there is a file, the first part or nothing */
+    int fd;              /* -1, or the temporary file with the rest */
     uint64_t size;
     uint64_t charged; /* octets counted against the relay's memory budget */
     char last;        /* the last octet, for ends_crlf */

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import signal
 import ssl
+import sys
 import tempfile
 import urllib.error
 import urllib.parse
@@ -124,6 +125,10 @@ class Sim:
 
     def __exit__(self, kind, *_):
         if kind:
+            ended = self.process.popen.poll()
+            if ended is not None:
+                print("the simulator had ended with %d: %s" % (
+                    ended, "\n".join(list(self.process.lines)[-20:])), file=sys.stderr)
             self.process.kill_all()
             self._clean_up()
         else:
@@ -175,6 +180,18 @@ class Sim:
     def user(self, email):
         """The counters of one user."""
         return self.state(email)["users"][email]
+
+    def check_limits(self, connections, per_minute, users=None):
+        """No user (of `users`) had more connections at once, or more messages in any
+        60 seconds, since the counters began. Returns the most of each."""
+        most = {"max_connections": 0, "max_messages_60s": 0}
+        for user, counts in self.state()["users"].items():
+            for name, limit in (("max_connections", connections), ("max_messages_60s", per_minute)):
+                if users is None or user in users:
+                    assert counts[name] <= limit, "%s: %s is %d, the limit %d" % (
+                        user, name, counts[name], limit)
+                    most[name] = max(most[name], counts[name])
+        return most
 
     def reset_state(self):
         """Counters back to zero."""

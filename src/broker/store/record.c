@@ -208,6 +208,7 @@ static void take_defaults(struct record_draft *draft, const struct conf *conf, c
     terms->max_concurrent = provider->max_concurrent_messages;
     terms->max_connections = provider->max_connections;
     terms->limits = provider->limits;
+    terms->prewarm = provider->prewarm;
     terms->max_messages_per_connection = provider->max_messages_per_connection;
     terms->max_age_ms = provider->connection_max_age_ms;
     terms->idle_ms = provider->connection_idle_ms;
@@ -505,7 +506,8 @@ static bool terms_same(const struct account_terms *a, const struct account_terms
 {
     return a->max_concurrent == b->max_concurrent && a->max_connections == b->max_connections &&
            a->max_messages_per_connection == b->max_messages_per_connection &&
-           conf_limits_same(&a->limits, &b->limits) && a->max_age_ms == b->max_age_ms &&
+           conf_limits_same(&a->limits, &b->limits) &&
+           conf_prewarm_same(&a->prewarm, &b->prewarm) && a->max_age_ms == b->max_age_ms &&
            a->idle_ms == b->idle_ms && a->refresh_ahead_ms == b->refresh_ahead_ms &&
            a->retry_max_delay_ms == b->retry_max_delay_ms && a->retry_backoff == b->retry_backoff &&
            a->retry_max_attempts == b->retry_max_attempts;

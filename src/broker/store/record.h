@@ -28,6 +28,7 @@ extern const char *const record_grant_names[RECORD_GRANTS]; /* "refresh_token"..
 struct account_terms {
     uint32_t max_concurrent, max_connections, max_messages_per_connection;
     struct conf_limits limits;
+    struct conf_prewarm prewarm;
     uint64_t max_age_ms, idle_ms;
     uint64_t refresh_ahead_ms, retry_max_delay_ms;
     uint32_t retry_max_attempts;

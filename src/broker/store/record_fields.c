@@ -60,13 +60,13 @@ static const struct field pool_fields[] = {
     {"connection_idle_timeout_seconds", SECONDS, TERM(idle_ms), .max = 86400},
     {"connection_acquire_timeout_seconds", NUMBER},
     {"idle_connection_reuse_timeout", NUMBER},
-    {"prewarm_min_connections", NUMBER},
-    {"prewarm_max_connections", NUMBER},
-    {"prewarm_min_message_threshold", NUMBER},
-    {"prewarm_messages_per_connection", NUMBER},
+    {"prewarm_min_connections", LIMIT, TERM(prewarm.min_connections)},
+    {"prewarm_max_connections", LIMIT, TERM(prewarm.max_connections)},
+    {"prewarm_min_message_threshold", LIMIT, TERM(prewarm.min_messages)},
+    {"prewarm_messages_per_connection", LIMIT, TERM(prewarm.messages_per_connection)},
     {"prewarm_concurrent_tasks", NUMBER},
     {"prewarm_percentage", NUMBER},
-    {"adaptive_prewarm_enabled", ANYTHING},
+    {"adaptive_prewarm_enabled", FLAG, TERM(prewarm.enabled)},
     END_OF_FIELDS};
 static const struct field rate_fields[] = {
     {"enabled", FLAG, TERM(limits.rates_on)},

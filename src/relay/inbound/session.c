@@ -103,6 +103,8 @@ void session_wait(struct session *session, enum session_wait wait, uint64_t ms)
 void session_go_on(struct session *session)
 {
     session->wait = WAIT_NONE;
+    if (session->conn)
+        conn_let_out(session->conn);
     if (session->state == SESSION_ENDED)
         return;
     conn_resume(session->conn);
@@ -321,8 +323,10 @@ static void on_timeout(struct session *session)
     case WAIT_OUTPUT:
         session_end(session, END_TIMEOUT);
         break;
-    case WAIT_RCPT:
     case WAIT_FINAL:
+        conn_let_out(session->conn);
+        break;
+    case WAIT_RCPT:
     case WAITS:
         break; /* the owner of the job bounds these */
     }

@@ -7,6 +7,9 @@
  * again and again. RFC 5321 section 4.5.3.2.5 gives a client two minutes. */
 #define MEMORY_POLL_MS 50
 #define MEMORY_WAIT_MS 90000
+/* Of a client that has sent its whole message with MAIL and RCPT: it waits for the last
+ * reply, and nothing that it does depends on the others. */
+#define HOLD_REPLIES_MS 1000
 
 static void on_done(struct job *job);
 
@@ -241,7 +244,9 @@ void transaction_complete(struct session *session)
         return;
     }
     session_move(session, SESSION_VERDICT);
-    session_wait(session, WAIT_FINAL, 0);
+    if (conn_pending(session->conn))
+        conn_hold(session->conn);
+    session_wait(session, WAIT_FINAL, session->conn->held ? HOLD_REPLIES_MS : 0);
     job_submit(&transaction->job, transaction->live ? JOB_CONTENT : JOB_DELIVER);
 }
 

@@ -9,6 +9,7 @@
 #include "relay/upstream/group.h"
 #include "relay/upstream/pool.h"
 #include "relay/upstream/probe.h"
+#include "relay/upstream/warm.h"
 
 #define TOKEN_MARGIN_MS 5000 /* a login takes a moment; less for a token of short life */
 #define REJECTED_FOR_MS (15 * 60 * 1000ull)
@@ -78,6 +79,8 @@ static void account_free(struct account *account)
     HASH_DELETE(hh, table->accounts, account);
     stats_sub(&table->worker->stats->accounts, 1);
     loop_timer_cancel(&table->worker->loop, &account->pump_timer);
+    warm_clear(account);
+    endpoint_leave_crowd(account->endpoint, &account->crowd_node);
     if (list_node_linked(&account->blocked_node))
         list_remove(&table->blocked, &account->blocked_node);
     ledger_tell(&account->ledger);
@@ -128,6 +131,7 @@ static struct account *account_new(struct account_table *table, struct slice id)
     list_init(&account->running);
     list_init(&account->probes);
     timer_init(&account->pump_timer, on_pump_timer);
+    warm_init(account);
     smtp_reply_init(&account->last_failure);
     HASH_ADD_KEYPTR(hh, table->accounts, account->id, strlen(account->id), account);
     stats_add(&table->worker->stats->accounts, 1);
@@ -163,6 +167,7 @@ static bool take_fields(struct account *account, const struct ipc_account *from)
 
     if (!endpoint)
         return false;
+    endpoint_leave_crowd(account->endpoint, &account->crowd_node);
     endpoint_put(account->endpoint);
     account->endpoint = endpoint;
     account->generation = from->generation;
@@ -177,6 +182,7 @@ static bool take_fields(struct account *account, const struct ipc_account *from)
     account->removed = !set_text(&account->sasl_user, from->sasl_user) ||
                        !set_text(&account->provider, from->provider) ||
                        !take_source(account, from->source_address);
+    warm_set(account, from);
     if (!capacity_set(account, from))
         account->removed = true;
     return !account->removed;
@@ -406,8 +412,9 @@ void upstream_settings_changed(struct worker *worker)
      * store that it was verified with. */
     HASH_ITER (hh, worker->accounts->endpoints, endpoint, next_endpoint)
         tls_peer_clear(&endpoint->tls);
-    pool_serve_blocked(worker->accounts);                      /* the global limit may be another */
-    loop_timer_set(&worker->loop, &worker->accounts->wake, 0); /* so may logins_per_minute */
+    pool_serve_blocked(worker->accounts); /* the global limit may be another */
+    /* So may logins_per_minute and concurrent_dials. */
+    loop_timer_set(&worker->loop, &worker->accounts->wake, 0);
 }
 
 void upstream_drain(struct worker *worker)

@@ -4,9 +4,11 @@
 
 #include <uthash.h>
 
+#include "conf/conf.h"
 #include "ipc/ipc.h"
 #include "relay/limit/breaker.h"
 #include "relay/limit/concurrency.h"
+#include "relay/limit/demand.h"
 #include "relay/limit/limits.h"
 #include "relay/limit/line.h"
 #include "relay/upstream/endpoint.h"
@@ -50,6 +52,7 @@ struct account {
     bool pumping, pump_again;      /* inside pool_pump; something changed meanwhile */
     size_t jobs;                   /* waiting, running and in live mode at the origin */
     struct list_node blocked_node; /* table->blocked: waits for the global limit */
+    struct list_node crowd_node;   /* endpoint->crowd: waits for others to be connected */
     struct timer pump_timer;
     /* Capacity: capacity.c. */
     struct limits limits;
@@ -66,6 +69,11 @@ struct account {
     uint64_t dial_not_before;       /* ms */
     uint64_t login_not_before;      /* ms: the provider wants fewer logins */
     struct smtp_reply last_failure; /* what waiting jobs are told */
+    /* Connections ahead of mail: warm.c. */
+    struct conf_prewarm prewarm; /* max_connections 0: none */
+    struct demand *demand;       /* NULL: no mail came yet */
+    uint32_t warm;               /* so many are to be ready in this minute */
+    struct timer warm_timer;
     /* For administrators. */
     struct list probes;          /* probe.node */
     struct diagnosis *diagnosis; /* NULL: none is under way */

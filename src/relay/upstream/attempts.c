@@ -77,6 +77,7 @@ void attempts_begin(struct client *client)
     uint64_t now = now_of(account);
 
     client->trying = true;
+    endpoint_dial_begins(client->endpoint);
     client->trial = breaker_begin(&account->breaker, now);
     client->endpoint_trial = breaker_begin(&client->endpoint->breaker, now);
 }

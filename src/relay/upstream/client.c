@@ -238,7 +238,8 @@ bool client_fits(const struct client *client)
 
     return !account->removed && account_keeps_connections(account) &&
            client->generation == account->generation &&
-           client->token_expires_wall_ms > clock_wall_ms() + token_spare(client) &&
+           client->token_expires_wall_ms >
+               loop_wall_ms(&account->worker->loop) + token_spare(client) &&
            now - client->born_ms < account->max_age_ms &&
            now - client->used_ms < account->idle_ms &&
            (!account->max_messages || client->uses < account->max_messages);
@@ -248,7 +249,8 @@ bool client_fits(const struct client *client)
 static uint64_t idle_time(const struct client *client)
 {
     const struct account *account = client->account;
-    uint64_t age = loop_now(&account->worker->loop) - client->born_ms, wall = clock_wall_ms();
+    uint64_t age = loop_now(&account->worker->loop) - client->born_ms;
+    uint64_t wall = loop_wall_ms(&account->worker->loop);
     uint64_t left = account->max_age_ms > age ? account->max_age_ms - age : 1;
     uint64_t last = wall + token_spare(client);
 

@@ -9,6 +9,7 @@
 #define MIN_TTL_MS 1000
 
 static void on_no_answer(struct timer *timer);
+static void on_room(struct timer *timer);
 
 static bool numeric_address(struct endpoint *endpoint)
 {
@@ -61,6 +62,8 @@ struct endpoint *endpoint_get(struct endpoint **table, struct worker *worker, st
     tls_peer_init(&endpoint->tls);
     timer_init(&endpoint->patience, on_no_answer);
     list_init(&endpoint->waiters);
+    list_init(&endpoint->crowd);
+    timer_init(&endpoint->serve_crowd, on_room);
     smtp_reply_init(&endpoint->last_failure);
     HASH_ADD_KEYPTR(hh, *table, endpoint->key, strlen(endpoint->key), endpoint);
     return endpoint;
@@ -73,6 +76,7 @@ void endpoint_put(struct endpoint *endpoint)
     HASH_DEL(*endpoint->table, endpoint);
     request_cancel(&endpoint->request);
     loop_timer_cancel(&endpoint->worker->loop, &endpoint->patience);
+    loop_timer_cancel(&endpoint->worker->loop, &endpoint->serve_crowd);
     tls_peer_clear(&endpoint->tls);
     smtp_reply_clear(&endpoint->last_failure);
     free(endpoint->key);
@@ -208,6 +212,56 @@ void endpoint_lost_behind_bdat(struct endpoint *endpoint)
         endpoint_demote_bdat(endpoint, "connections lost behind BDAT");
 }
 
+/* --- who is connected next -------------------------------------------------------- */
+
+/* Each worker has its share, so that no lock is needed. */
+static size_t share_of(const struct endpoint *endpoint, uint32_t limit)
+{
+    unsigned workers = endpoint->worker->relay->worker_count;
+
+    return limit ? (limit + workers - 1) / workers : SIZE_MAX;
+}
+
+bool endpoint_has_room(const struct endpoint *endpoint, uint32_t most)
+{
+    return endpoint->dialing < share_of(endpoint, most) &&
+           endpoint->dialing < share_of(endpoint, worker_conf(endpoint->worker)->concurrent_dials);
+}
+
+void endpoint_join_crowd(struct endpoint *endpoint, struct list_node *node,
+                         void (*serve)(struct list_node *node))
+{
+    endpoint->serve = serve;
+    if (!list_node_linked(node))
+        list_push_tail(&endpoint->crowd, node);
+}
+
+void endpoint_leave_crowd(struct endpoint *endpoint, struct list_node *node)
+{
+    if (list_node_linked(node))
+        list_remove(&endpoint->crowd, node);
+}
+
+void endpoint_dial_begins(struct endpoint *endpoint)
+{
+    endpoint->dialing++;
+}
+
+/* Who is served dials, or has found another way meanwhile. */
+static void on_room(struct timer *timer)
+{
+    struct endpoint *endpoint = container_of(timer, struct endpoint, serve_crowd);
+    size_t count = endpoint->crowd.count;
+    struct list_node *node;
+
+    endpoint->refs++;
+    while (count-- && endpoint_has_room(endpoint, 0) && (node = list_pop_head(&endpoint->crowd)))
+        endpoint->serve(node);
+    endpoint_put(endpoint);
+}
+
+/* --- what fails -------------------------------------------------------------------- */
+
 /* False: it was among them already. */
 static bool add_failing(struct endpoint *endpoint, uint32_t account)
 {
@@ -234,6 +288,9 @@ void endpoint_dial_ended(struct endpoint *endpoint, uint32_t account, bool trial
 {
     uint64_t now = loop_now(&endpoint->worker->loop);
 
+    endpoint->dialing--;
+    if (!list_empty(&endpoint->crowd))
+        loop_timer_set(&endpoint->worker->loop, &endpoint->serve_crowd, 0);
     if (result == BREAKER_OK)
         endpoint->failing_count = 0;
     if (result == BREAKER_FAILED) {

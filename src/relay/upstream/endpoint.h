@@ -40,6 +40,11 @@ struct endpoint {
     struct list waiters;
     uint64_t bdat_demoted_until; /* ms, 0: BDAT works as far as we know */
     unsigned bdat_losses;        /* connections lost behind BDAT, in a row */
+    /* Connections being set up, and accounts that wait for that to be fewer. */
+    size_t dialing;
+    struct list crowd; /* account.crowd_node */
+    struct timer serve_crowd;
+    void (*serve)(struct list_node *node); /* one of the crowd has its turn */
     /* Several accounts in a row could not connect. */
     struct breaker breaker;
     uint32_t failing[ENDPOINT_FAILING_MAX]; /* hashes of their ids */
@@ -61,6 +66,17 @@ bool endpoint_bdat_works(const struct endpoint *endpoint);
 void endpoint_demote_bdat(struct endpoint *endpoint, const char *why);
 /* The connection vanished after BDAT content: twice in a row is BDAT-shaped. */
 void endpoint_lost_behind_bdat(struct endpoint *endpoint);
+
+/* All accounts together set up upstream.concurrent_dials connections at once: a relay
+ * that starts with mail for ten thousand accounts does not knock ten thousand times in
+ * one moment. `most` is less than that; 0: no less. */
+bool endpoint_has_room(const struct endpoint *endpoint, uint32_t most);
+/* An account waits for room; `serve` is called when there is some, and again for what it
+ * then leaves. */
+void endpoint_join_crowd(struct endpoint *endpoint, struct list_node *node,
+                         void (*serve)(struct list_node *node));
+void endpoint_leave_crowd(struct endpoint *endpoint, struct list_node *node);
+void endpoint_dial_begins(struct endpoint *endpoint);
 
 /* An attempt to connect has ended, for the account with this hash. One account
  * that fails again and again says nothing of the server. `why` with a failure. */

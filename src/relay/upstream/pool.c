@@ -1,9 +1,9 @@
 #include "relay/upstream/pool.h"
 
-#include "base/clock.h"
 #include "relay/upstream/capacity.h"
 #include "relay/upstream/diagnosis.h"
 #include "relay/upstream/probe.h"
+#include "relay/upstream/warm.h"
 
 /* The broker is told again that mail waits for a token: its answer may have
  * been that there is none now. */
@@ -208,6 +208,11 @@ static uint64_t wanted_dials(struct account *account)
     return wanted && account->on_trial ? 1 : wanted;
 }
 
+static void serve_one(struct list_node *node)
+{
+    pool_pump(container_of(node, struct account, crowd_node));
+}
+
 static void dial_more(struct account *account)
 {
     uint64_t wanted = wanted_dials(account);
@@ -227,6 +232,10 @@ static void dial_more(struct account *account)
         }
         if (wait) {
             pool_pump_later(account, wait);
+            return;
+        }
+        if (!endpoint_has_room(account->endpoint, 0)) {
+            endpoint_join_crowd(account->endpoint, &account->crowd_node, serve_one);
             return;
         }
         if (!client_open(account))
@@ -316,8 +325,10 @@ static void pump(struct account *account)
 
 void pool_pump(struct account *account)
 {
-    if (!is_wanted(account))
+    if (!is_wanted(account)) {
+        warm_up(account);
         return;
+    }
     if (account->pumping) {
         account->pump_again = true; /* from a callback of the pump itself */
         return;
@@ -352,10 +363,12 @@ void pool_room(struct account *account)
     account->jobs++;
     pool_serve_blocked(account->table);
     account->jobs--;
-    if (is_wanted(account))
+    if (is_wanted(account)) {
         pool_pump(account);
-    else
+    } else {
+        warm_up(account);
         account_maybe_free(account);
+    }
 }
 
 void pool_client_ready(struct client *client)
@@ -437,64 +450,4 @@ void pool_close_idle(struct account *account)
 
     list_foreach_safe (idle, node)
         client_quit(container_of(node, struct client, pool_node), "drained");
-}
-
-static void defer(struct job *job, struct account *account, const char *why)
-{
-    job->outcome = OUTCOME_DEFERRED;
-    if (account)
-        account->messages[OUTCOME_DEFERRED]++;
-    smtp_reply_set(&job->reply, 451, (struct smtp_enhanced){4, 3, 2}, why);
-    job_return(job);
-}
-
-/* There will be no room for it, behind those that wait already. */
-static bool refuse_newest(struct account *account, struct upstream_tx *tx)
-{
-    struct smtp_reply reply;
-    bool refused;
-
-    smtp_reply_init(&reply);
-    refused = capacity_refuses(account, tx, false, &reply);
-    if (refused)
-        tx_fail_waiting(tx, &reply);
-    smtp_reply_clear(&reply);
-    return refused;
-}
-
-static void take_in(struct account *account, struct upstream_tx *tx)
-{
-    struct job *job = tx->job;
-
-    capacity_told_through(account, job->login);
-    if (!account_token_valid(account) && !pool_connections(account))
-        stats_add(&job->worker->stats->token_wait_total, 1);
-    if (!pool_wait(account, tx))
-        tx_finish_text(tx, OUTCOME_DEFERRED, 451, (struct smtp_enhanced){4, 3, 2}, "out of memory");
-    else if (!refuse_newest(account, tx))
-        pool_pump(account);
-}
-
-void upstream_submit(struct job *job)
-{
-    struct account *account = account_find(job->worker->accounts, slice_of(job->login->id));
-    struct upstream_tx *tx = job->tx;
-
-    if (tx) {
-        tx_continue(tx);
-        return;
-    }
-    if (account && account->waiting.count < worker_conf(job->worker)->queue_length)
-        tx = tx_new(account, job);
-    if (tx)
-        take_in(account, tx);
-    else
-        defer(job, account,
-              account ? "too many messages wait for this account" : "the account was removed");
-}
-
-void upstream_cancel(struct job *job)
-{
-    if (job->tx)
-        tx_cancel(job->tx);
 }

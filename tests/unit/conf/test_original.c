@@ -50,7 +50,7 @@ static const struct key_row keys[] = {
     {"oauth2_timeout", "10", NULL, NULL, "oauth.timeout"},
 };
 
-#define LATER "with adaptive limits, in a later version"
+#define FOLLOWS "follow what the account's mail needed"
 
 /* Below providers.gmail; options there too. */
 static const struct key_row provider_keys[] = {
@@ -66,16 +66,16 @@ static const struct key_row provider_keys[] = {
     {"connection_pool.connection_idle_timeout_seconds", "30", "connection_idle", "30s", NULL},
     {"connection_pool.connection_acquire_timeout_seconds", "5", NULL, NULL, "upstream.queue_wait"},
     {"connection_pool.idle_connection_reuse_timeout", "120", NULL, NULL, "upstream.probe_after"},
-    {"connection_pool.adaptive_prewarm_enabled", "true", NULL, NULL, LATER},
-    {"connection_pool.prewarm_min_connections", "1", NULL, NULL, LATER},
-    {"connection_pool.prewarm_max_connections", "10", NULL, NULL, LATER},
-    {"connection_pool.prewarm_min_message_threshold", "100", NULL, NULL, LATER},
-    {"connection_pool.prewarm_messages_per_connection", "10", NULL, NULL, LATER},
-    {"connection_pool.prewarm_concurrent_tasks", "100", NULL, NULL, LATER},
-    {"connection_pool.prewarm_percentage", "50", NULL, NULL, LATER},
-    {"connection_pool.periodic_rewarm_enabled", "false", NULL, NULL, LATER},
-    {"connection_pool.periodic_rewarm_interval_seconds", "300", NULL, NULL, LATER},
-    {"connection_pool.rewarm_concurrent_tasks", "50", NULL, NULL, LATER},
+    {"connection_pool.adaptive_prewarm_enabled", "false", "prewarm.enabled", "false", NULL},
+    {"connection_pool.prewarm_min_connections", "2", "prewarm.min_connections", "2", NULL},
+    {"connection_pool.prewarm_max_connections", "9", "prewarm.max_connections", "9", NULL},
+    {"connection_pool.prewarm_min_message_threshold", "50", "prewarm.min_messages", "50", NULL},
+    {"connection_pool.prewarm_messages_per_connection", "11", "prewarm.messages_per_connection", "11", NULL},
+    {"connection_pool.prewarm_concurrent_tasks", "90", "prewarm.concurrency", "90", NULL},
+    {"connection_pool.prewarm_percentage", "50", NULL, NULL, FOLLOWS},
+    {"connection_pool.periodic_rewarm_enabled", "false", NULL, NULL, FOLLOWS},
+    {"connection_pool.periodic_rewarm_interval_seconds", "300", NULL, NULL, FOLLOWS},
+    {"connection_pool.rewarm_concurrent_tasks", "50", NULL, NULL, FOLLOWS},
     {"rate_limiting.enabled", "false", "rate_limits", "false", NULL},
     {"rate_limiting.messages_per_hour", "10000", "messages_per_hour", "10000", NULL},
     {"rate_limiting.messages_per_minute_per_connection", "25", NULL, NULL, "messages_per_minute"},

@@ -31,6 +31,29 @@ static void test_secret_is_wiped(void **state)
     close_end(&end);
 }
 
+static void test_held_output_leaves_with_the_next(void **state)
+{
+    struct end end;
+    int fd = open_one(&end);
+    char got[16] = "";
+
+    (void)state;
+    conn_write(end.conn, "one ", 4);
+    conn_hold(end.conn);
+    turns(3);
+    assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), -1);
+    conn_let_out(end.conn);
+    conn_write(end.conn, "two", 3);
+    turns(2);
+    assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), 7);
+    assert_string_equal(got, "one two");
+    conn_write(end.conn, "x", 1);
+    turns(2);
+    assert_int_equal(recv(fd, got, sizeof(got), MSG_DONTWAIT), 1);
+    close(fd);
+    close_end(&end);
+}
+
 static void test_order_across_pauses(void **state)
 {
     struct end end;
@@ -530,6 +553,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_secret_is_wiped),
+        cmocka_unit_test(test_held_output_leaves_with_the_next),
         cmocka_unit_test(test_order_across_pauses),
         cmocka_unit_test(test_kept_input_is_bounded),
         cmocka_unit_test(test_eof_while_paused),

@@ -135,9 +135,12 @@ bool client_fits(const struct client *client)
 
 static void become_idle(struct client *client)
 {
+    uint64_t age = now_of(client) - client->born_ms, most = client->account->max_age_ms;
+    uint64_t left = most > age ? most - age : 1, idle = client->account->idle_ms;
+
     client->used_ms = now_of(client);
     client_set_state(client, CLIENT_IDLE);
-    in(client, client->account->idle_ms);
+    in(client, idle < left ? idle : left);
     if (fake_chance(fake.says_goodbye))
         in(client, fake_random(client->account->idle_ms));
     pool_client_ready(client);

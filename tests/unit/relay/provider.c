@@ -174,12 +174,26 @@ static void dawdle(const char *text)
     usleep((useconds_t)ms * 1000);
 }
 
+/* The other side may end it, too. */
+static void hold(struct peer *peer)
+{
+    struct provider *provider = peer->provider;
+    unsigned turn = atomic_fetch_add(&provider->held, 1);
+
+    while (atomic_load(&provider->let_go) <= turn && !atomic_load(&provider->stopping))
+        usleep(200);
+}
+
 /* True: the reply was the usual one, or one of the same meaning. */
 static bool act(struct peer *peer, const struct fault *fault, const char *usual)
 {
     switch (fault->act) {
     case ACT_LATE:
-        dawdle(fault->text);
+    case ACT_HOLD:
+        if (fault->act == ACT_HOLD)
+            hold(peer);
+        else
+            dawdle(fault->text);
         if (usual)
             say(peer, usual);
         break;
@@ -550,6 +564,18 @@ void provider_script(struct provider *provider, const struct fault *faults, size
     assert_true(count <= PROVIDER_FAULTS);
     memcpy(provider->faults, faults, count * sizeof(*faults));
     provider->fault_count = count;
+}
+
+unsigned provider_held(struct provider *provider)
+{
+    unsigned held = atomic_load(&provider->held), let_go = atomic_load(&provider->let_go);
+
+    return held > let_go ? held - let_go : 0;
+}
+
+void provider_let_go(struct provider *provider)
+{
+    atomic_store(&provider->let_go, atomic_load(&provider->held));
 }
 
 void provider_stop(struct provider *provider)

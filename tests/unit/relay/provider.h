@@ -38,7 +38,8 @@ enum act {
     ACT_ALSO,         /* the usual reply and `text` behind it, in one write */
     ACT_DRIP,         /* the usual reply, an octet every 20 ms, never its end */
     ACT_ACCEPT_CLOSE, /* FINAL: takes the message and closes without a word */
-    ACT_LATE          /* the usual reply after `text` milliseconds */
+    ACT_LATE,         /* the usual reply after `text` milliseconds */
+    ACT_HOLD          /* the usual reply when provider_let_go is called */
 };
 
 /* The first row that matches decides. */
@@ -78,11 +79,16 @@ struct provider {
     char last_token[256];
     char commands[65536]; /* of all connections, lines joined by '\n' */
     atomic_bool stopping;
+    atomic_uint held, let_go; /* replies held back, in all; those that may leave */
 };
 
 void provider_start(struct provider *provider, SSL_CTX *tls);
 /* Call while nothing runs. */
 void provider_script(struct provider *provider, const struct fault *faults, size_t count);
+/* Replies that are held back now; those leave, and with the script as it is no others
+ * before the next call. */
+unsigned provider_held(struct provider *provider);
+void provider_let_go(struct provider *provider);
 void provider_stop(struct provider *provider); /* joins all threads */
 unsigned provider_accepted(struct provider *provider, unsigned id);
 unsigned provider_open(struct provider *provider);

@@ -57,26 +57,63 @@ static uint64_t used(void)
     return atomic_load(&relay.memory_used);
 }
 
-static void test_sizes(void **state)
+/* Half of the budget is used by others. */
+static void use_half(bool half)
+{
+    settings.conf->memory_limit = half ? 200 << 20 : UINT64_MAX;
+    atomic_store(&relay.memory_used, half ? 100 << 20 : 0);
+}
+
+static void check_sizes(uint64_t used_by_others)
 {
     static const size_t sizes[] = {0,     1,      CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1,
                                    99999, 100000, 100001,          1000000};
     struct body body;
 
-    (void)state;
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
         body_init(&body, &worker);
         add(&body, 0, sizes[i]);
         check_num("size", (long long)body.size, (long long)sizes[i]);
-        assert_int_equal(body.fd >= 0, sizes[i] > settings.conf->spill_threshold);
+        assert_int_equal(body.fd >= 0,
+                         used_by_others && sizes[i] > settings.conf->spill_threshold);
         check_content(&body, sizes[i], 16384);
         check_content(&body, sizes[i], 1000);
         check_content(&body, sizes[i], 16384); /* and again: a second attempt */
         body_clear(&body);
-        check_num("used", (long long)used(), 0);
+        check_num("used", (long long)used(), (long long)used_by_others);
         check_num("empty", (long long)body.size, 0);
         assert_int_equal(body.fd, -1);
     }
+}
+
+static void test_sizes(void **state)
+{
+    (void)state;
+    check_sizes(0);
+    use_half(true);
+    check_sizes(used());
+    use_half(false);
+}
+
+/* It grew large while there was plenty of memory: that part stays there. */
+static void test_half_in_memory(void **state)
+{
+    struct body body;
+    uint64_t in_memory, chunks;
+
+    (void)state;
+    body_init(&body, &worker);
+    settings.conf->memory_limit = 1 << 20;
+    add(&body, 0, 900000);
+    in_memory = body.memory.size;
+    assert_true(body.fd >= 0 && in_memory > 500000 && in_memory < 600000);
+    chunks = (in_memory + CHUNK_BYTES - 1) / CHUNK_BYTES;
+    check_num("charged", (long long)(used() / sizeof(struct chunk)), (long long)chunks);
+    check_content(&body, 900000, 16384);
+    check_content(&body, 900000, 999);
+    body_clear(&body);
+    check_num("used", (long long)used(), 0);
+    settings.conf->memory_limit = UINT64_MAX;
 }
 
 /* What is counted is what the chunks take, and a file costs nothing. */
@@ -114,6 +151,7 @@ static void test_no_room_for_the_file(void **state)
     (void)state;
     memcpy(dir, settings.conf->spill_dir, sizeof(dir));
     slice_copy(SLICE("/nowhere/at/all"), settings.conf->spill_dir, sizeof(dir));
+    use_half(true);
     body_init(&body, &worker);
     add(&body, 0, 50000);
     while (!body.failed)
@@ -121,7 +159,7 @@ static void test_no_room_for_the_file(void **state)
     assert_false(body_add(&body, "x", 1));
     assert_true(body.size <= settings.conf->spill_threshold);
     body_clear(&body);
-    check_num("used", (long long)used(), 0);
+    use_half(false);
     assert_false(body.failed);
     memcpy(settings.conf->spill_dir, dir, sizeof(dir));
 }
@@ -136,6 +174,7 @@ static void test_short_file(void **state)
     ptrdiff_t n;
 
     (void)state;
+    use_half(true);
     body_init(&body, &worker);
     add(&body, 0, 200000);
     assert_int_equal(ftruncate(body.fd, 150000), 0);
@@ -144,6 +183,7 @@ static void test_short_file(void **state)
         ;
     assert_int_equal(n, -1);
     body_clear(&body);
+    use_half(false);
 }
 
 static void test_what_it_notices(void **state)
@@ -204,6 +244,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_half_in_memory),
         cmocka_unit_test(test_budget),
         cmocka_unit_test(test_no_room_for_the_file),
         cmocka_unit_test(test_short_file),

@@ -30,6 +30,7 @@ static void normalize(void)
 static void no_disk(void)
 {
     world.conf.spill_threshold = 8;
+    world.conf.memory_limit = 1;
     memcpy(world.conf.spill_dir, "/nowhere", 9);
 }
 
@@ -297,6 +298,7 @@ static void test_big(void **state)
     memcpy(message + len - 2, "\r\n", 2);
     world_open();
     world.conf.max_message_size = 10 << 20;
+    world.conf.memory_limit = 4 << 20; /* half of it is in memory, the rest is not */
     client_open(&client, CONF_TLS_NONE, "192.0.2.7:1", SLICE("")); /* SIZE differs */
     client_expect(&client, "greeting", SLICE(""), GREETING);
     EXPECT(&client, "HELO c\r\n", "250 relay.test\r\n");

@@ -43,6 +43,20 @@ static void send_held(void)
     assert_non_null(world.held);
 }
 
+static bool client_is_told_nothing(void)
+{
+    client_read(&client);
+    return client.len == 0;
+}
+
+static void wait_for_octets(size_t len)
+{
+    for (unsigned i = 0; i < 5000 && client.len < len; i++) {
+        world_run_ms(2);
+        client_read(&client);
+    }
+}
+
 static void test_commands_wait_for_the_verdict(void **state)
 {
     (void)state;
@@ -52,6 +66,31 @@ static void test_commands_wait_for_the_verdict(void **state)
     EXPECT(&client, "", TAKEN OK SENDER_OK);
     assert_string_equal(world.envelope, "a@x -> hold@x");
     assert_int_equal(stats()->messages_delivered_total, 1);
+}
+
+/* One write instead of two; but not for longer than a moment. */
+static void test_replies_of_a_whole_flight_come_together(void **state)
+{
+    (void)state;
+    EXPECT(&client, "MAIL FROM:<a@x>\r\nRCPT TO:<hold@x>\r\nBDAT 2 LAST\r\nhi", "");
+    assert_true(client_is_told_nothing());
+    owner_release();
+    EXPECT(&client, "", SENDER_OK RCPT_OK TAKEN);
+    EXPECT(&client, "MAIL FROM:<a@x>\r\nRCPT TO:<hold@x>\r\nBDAT 2 LAST\r\nhi", "");
+    wait_for_octets(strlen(SENDER_OK RCPT_OK));
+    EXPECT(&client, "", SENDER_OK RCPT_OK);
+    owner_release();
+    EXPECT(&client, "", TAKEN);
+}
+
+/* Who reads them before the content is sent gets them then. */
+static void test_replies_before_the_content_come_at_once(void **state)
+{
+    (void)state;
+    EXPECT(&client, "MAIL FROM:<a@x>\r\nRCPT TO:<hold@x>\r\nBDAT 2 LAST\r\nh", SENDER_OK RCPT_OK);
+    EXPECT(&client, "i", "");
+    owner_release();
+    EXPECT(&client, "", TAKEN);
 }
 
 static void test_client_gone(void **state)
@@ -443,6 +482,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_commands_wait_for_the_verdict),
+        CASE(test_replies_of_a_whole_flight_come_together),
+        CASE(test_replies_before_the_content_come_at_once),
         CASE(test_client_gone),
         CASE(test_client_gone_too_late),
         CASE(test_half_closed_client_is_answered),

@@ -226,6 +226,13 @@ static uint64_t sessions(void)
     return sum.client_sessions;
 }
 
+/* Messages are taken in order: behind this answer, all that was said is known. */
+static void wait_until_known(void)
+{
+    say(&(struct ipc_message){.type = IPC_PROBE, .u.probe = {1, SLICE("nobody")}});
+    check_num("known", hear()->type, IPC_PROBE_DONE);
+}
+
 /* --- tests --- */
 
 static void check_sessions_end(const struct ipc_message *last_word)
@@ -235,6 +242,7 @@ static void check_sessions_end(const struct ipc_message *last_word)
 
     put("a@x", 1);
     put("b@x", 1);
+    wait_until_known();
     other = client_login(AUTH_B);
     for (int i = 0; i < CLIENTS; i++)
         fds[i] = client_login(AUTH_A);

@@ -124,17 +124,22 @@ static void test_waits_while_all_are_at_work(void **state)
 {
     (void)state;
     open_world(1);
-    SCRIPT({.step = STEP_FINAL, .act = ACT_LATE, .text = "100"});
+    SCRIPT({.step = STEP_FINAL, .act = ACT_HOLD});
     for (unsigned i = 1; i <= 4; i++)
         world_submit(A, i, 500, 1);
     ask(1);
+    world_wait_held(1);
+    provider_let_go(&provider);
     world_wait(&sents[1], 1);
     wait_answers(1);
     check_num("ok", heard.ok, 1);
     /* Mail that goes on and on does not keep it waiting. */
     check_num("messages before it", sents[4].dones, 0);
-    for (unsigned i = 2; i <= 4; i++)
+    for (unsigned i = 2; i <= 4; i++) {
+        world_wait_held(1);
+        provider_let_go(&provider);
         world_wait(&sents[i], 1);
+    }
     check_num("at once", provider.most, 1);
     world_close();
 }
@@ -143,12 +148,14 @@ static void test_all_at_work_for_too_long(void **state)
 {
     (void)state;
     open_world(1);
-    SCRIPT({.nth = 2, .step = STEP_FINAL, .act = ACT_LATE, .text = "600"});
+    SCRIPT({.nth = 2, .step = STEP_FINAL, .act = ACT_HOLD});
     check_outcome(deliver(2, 500, 1), OUTCOME_DELIVERED, 250);
     world_submit(A, 1, 500, 1);
+    world_wait_held(1);
     world_conf->queue_wait_ms = 100;
     probe(false);
     check_said(0, "wait", "limit 1");
+    provider_let_go(&provider);
     world_wait(&sents[1], 1);
     check_outcome(&sents[1], OUTCOME_DELIVERED, 250);
     world_close();
@@ -266,9 +273,11 @@ static void test_many_at_once(void **state)
 
     (void)state;
     open_world(2);
-    SCRIPT({.step = STEP_GREETING, .act = ACT_LATE, .text = "50"});
+    SCRIPT({.step = STEP_GREETING, .act = ACT_HOLD});
     for (unsigned i = 0; i < 100; i++)
         ask(i);
+    world_wait_held(1);
+    provider_let_go(&provider);
     refused = heard.count; /* over the bound: told at once */
     assert_true(refused > 0 && refused < 100);
     check_said(0, "wait", "too many");
@@ -282,9 +291,11 @@ static void test_mail_and_probe_share_a_login(void **state)
 {
     (void)state;
     open_world(3);
-    SCRIPT({.step = STEP_GREETING, .act = ACT_LATE, .text = "50"});
+    SCRIPT({.step = STEP_GREETING, .act = ACT_HOLD});
     world_submit(A, 1, 500, 1);
     ask(1);
+    world_wait_held(1);
+    provider_let_go(&provider);
     wait_answers(1);
     world_wait(&sents[1], 1);
     check_outcome(&sents[1], OUTCOME_DELIVERED, 250);
@@ -298,23 +309,26 @@ static void test_the_account_goes(void **state)
 
     (void)state;
     open_world(2);
-    SCRIPT({.step = STEP_GREETING, .act = ACT_LATE, .text = "100"});
+    SCRIPT({.step = STEP_GREETING, .act = ACT_HOLD});
     ask(1);
-    world_run(20);
+    world_wait_held(1);
     upstream_remove(first, SLICE(A));
     wait_answers(1);
     check_said(0, "wait", "removed");
     assert_null(world_find(A));
+    provider_let_go(&provider);
     probe(false);
     check_said(0, "wait", "does not know");
     open_with(2);
     ask(5);
-    world_run(20);
+    world_wait_held(1);
     other = world_account(A, 2); /* changes while it logs in: the new one counts */
     other.generation = 2;
     world_put(&other);
     upstream_token(first,
                    &(struct ipc_token){SLICE(A), SLICE("newest"), 2, ++ear.serial, UINT64_MAX});
+    provider.fault_count = 0;
+    provider_let_go(&provider);
     wait_answers(3);
     check_num("ok", heard.ok, 1);
     assert_non_null(strstr(provider.last_token, "IG5ld2VzdAEB")); /* "... newest" */
@@ -325,9 +339,9 @@ static void test_the_relay_ends(void **state)
 {
     (void)state;
     open_world(2);
-    SCRIPT({.step = STEP_GREETING, .act = ACT_LATE, .text = "100"});
+    SCRIPT({.step = STEP_GREETING, .act = ACT_HOLD});
     ask(1);
-    world_run(20);
+    world_wait_held(1);
     first->draining = true;
     upstream_drain(first);
     wait_answers(1);

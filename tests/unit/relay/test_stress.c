@@ -268,6 +268,7 @@ static void stress(unsigned workers, unsigned one_in, bool lively)
     world_conf->probe_after_ms = 5;
     world_conf->global_concurrency = 5;
     world_conf->spill_threshold = 100000;
+    world_conf->memory_limit = 4 * MIB;
     put_accounts();
     if (workers > 1)
         world_start();

@@ -34,10 +34,11 @@ static void test_held_while_busy(void **state)
 {
     (void)state;
     begin(1);
-    SCRIPT({.conn = 1, .step = STEP_FINAL, .act = ACT_LATE, .text = "200"});
+    SCRIPT({.conn = 1, .step = STEP_FINAL, .act = ACT_HOLD});
     world_submit(A, 1, 500, 1);
-    world_run(100);
+    world_wait_held(1);
     world_state(A, ACCOUNT_MISCONFIGURED);
+    provider_let_go(&provider);
     world_wait(&sents[1], 1);
     check_outcome(&sents[1], OUTCOME_DELIVERED, 250);
     check_num("idle", (long long)lying_idle(), 0);

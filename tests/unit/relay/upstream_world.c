@@ -360,6 +360,28 @@ bool world_until(bool (*condition)(void *), void *arg)
     return true;
 }
 
+static bool holds(void *count)
+{
+    return provider_held(&provider) == *(unsigned *)count;
+}
+
+void world_wait_held(unsigned count)
+{
+    world_until(holds, &count);
+    check_num("held", provider_held(&provider), count);
+}
+
+static bool has_open(void *count)
+{
+    return provider_open(&provider) == *(unsigned *)count;
+}
+
+void world_wait_open(unsigned count)
+{
+    world_until(has_open, &count);
+    check_num("open", provider_open(&provider), count);
+}
+
 void world_wait(struct sent *sent, unsigned dones)
 {
     uint64_t until = clock_us() + PATIENCE_MS * 1000ull;

@@ -56,6 +56,8 @@ struct sent *world_job_of(struct worker *origin, const char *account, unsigned i
 struct sent *world_submit(const char *account, unsigned id, size_t size, unsigned rcpts);
 void world_add_rcpt(struct sent *sent, const char *address);
 void world_run(unsigned ms);
+void world_wait_held(unsigned count); /* until the provider holds so many replies back */
+void world_wait_open(unsigned count); /* until so many connections are open at it */
 bool world_until(bool (*condition)(void *), void *arg);
 void world_wait(struct sent *sent, unsigned dones); /* fails when it does not come */
 void world_forget(struct sent *sent);               /* frees what the job holds */
