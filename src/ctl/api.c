@@ -14,6 +14,7 @@
 #define BODY_MAX (64u << 20)   /* of an answer that is read as a whole */
 #define REFUSAL_MAX (1u << 20) /* ... of one that refuses */
 #define PAUSE_MS 500
+#define TIDY_S 3L
 
 struct api {
     struct place place;
@@ -395,6 +396,22 @@ int api_ask(struct api *api, const char *method, const char *path, const json_t 
         return broken(api, result);
     take_answer(api, answer);
     return CTL_OK;
+}
+
+bool api_tidy(struct api *api, const char *method, const char *path)
+{
+    sig_atomic_t number = signalled;
+    bool woken, ok;
+
+    signalled = 0;
+    api->each = NULL;
+    ok = prepare(api, method, path, NULL, SLICE_NONE);
+    curl_easy_setopt(api->easy, CURLOPT_TIMEOUT, TIDY_S);
+    ok = ok && run(api, &woken) == CURLE_OK && is_success(status_of(api));
+    curl_easy_setopt(api->easy, CURLOPT_TIMEOUT, 0L);
+    if (number)
+        signalled = number;
+    return ok;
 }
 
 int api_poll(struct api *api, const char *path, int wake_fd, struct api_answer *answer,

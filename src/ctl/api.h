@@ -42,6 +42,9 @@ int api_poll(struct api *api, const char *path, int wake_fd, struct api_answer *
 const char *api_shown(const struct api *api);
 /* SIGINT or SIGTERM came while a request ran; it was given up. */
 bool api_interrupted(void);
+/* One more request of a command that ends, to tidy up behind itself, also when it was
+ * interrupted. Nothing is said; another signal, or a few seconds, end it. Whether it worked. */
+bool api_tidy(struct api *api, const char *method, const char *path);
 
 /* Percent-encodes for a path or a query. */
 void path_add(struct text *path, const char *value);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -52,12 +53,14 @@ static void split(char *line, const char *url, const char *words[WORDS_MAX + 2])
     words[count] = NULL;
 }
 
-/* In the child: a session of its own and nothing on the terminal. */
+/* In the child: a session of its own, nothing on the terminal, and nothing that is bearerctl's. */
 static void become(const char *const *words, int report)
 {
     int null = open("/dev/null", O_RDWR), error;
 
     setsid();
+    unsetenv("BEARERD_TOKEN");
+    signal(SIGPIPE, SIG_DFL);
     dup2(null, STDIN_FILENO);
     dup2(null, STDOUT_FILENO);
     dup2(null, STDERR_FILENO);
@@ -93,12 +96,25 @@ static bool run(const char *const *words)
     return child > 0 && !error;
 }
 
+/* bearerd may be somebody else's, and what opens it may hand it to a shell: only an address of
+ * the web is opened, and none with a character that could be taken for something more. */
+static bool is_harmless(const char *url)
+{
+    static const char usual[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "-._~:/?@&+,=%";
+
+    return strncmp(url, "https://", 8) == 0 && !url[strspn(url, usual)];
+}
+
 bool browser_open(const char *url)
 {
     const char *words[WORDS_MAX + 2] = {"xdg-open", url, NULL};
-    char *line = setting("BROWSER") ? strdup(setting("BROWSER")) : NULL;
+    char *line;
     bool ok;
 
+    if (!is_harmless(url))
+        return false;
+    line = setting("BROWSER") ? strdup(setting("BROWSER")) : NULL;
     if (line)
         split(line, url, words);
     ok = words[0] != url && run(words);

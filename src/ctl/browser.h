@@ -7,5 +7,5 @@
  * WAYLAND_DISPLAY), and we are not root, whose browser it would be. */
 bool browser_possible(void);
 /* Starts it with the address, by BROWSER or xdg-open, and does not wait. False: that did not
- * work. */
+ * work, or it is no plain https:// address. */
 bool browser_open(const char *url);

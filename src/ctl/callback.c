@@ -2,7 +2,8 @@
 
 static bool is_complete(struct slice head)
 {
-    return memmem(head.ptr, head.len, "\r\n\r\n", 4) || memmem(head.ptr, head.len, "\n\n", 2);
+    return head.ptr &&
+           (memmem(head.ptr, head.len, "\r\n\r\n", 4) || memmem(head.ptr, head.len, "\n\n", 2));
 }
 
 /* "GET TARGET HTTP/1.x" */

@@ -17,6 +17,7 @@ struct signing {
     char typed[CALLBACK_HEAD_MAX];
     size_t typed_len;
     bool input_over;
+    uint64_t looked_ms; /* when bearerd was asked last whether it waits */
 };
 
 /* Waits until a login that has begun is over. `outcome`: as the API shows it then, the

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/wipe.h"
 #include "ctl/ask.h"
 #include "ctl/browser.h"
@@ -28,7 +29,7 @@ static void pause_ms(long ms)
 
 static int interrupted(void)
 {
-    return ctl_fail("interrupted; the login was given up");
+    return ctl_fail("interrupted");
 }
 
 static void path_of(const json_t *login, struct text *path)
@@ -37,19 +38,32 @@ static void path_of(const json_t *login, struct text *path)
     path_add(path, get_text(login, "id"));
 }
 
+/* `now` becomes NULL when bearerd is asked too often, by whoever else is at this address: that
+ * is no reason to lose what somebody is typing elsewhere. */
 static int look(struct signing *signing, const json_t *login, json_t **now)
 {
     char memory[API_PATH_MAX];
+    struct api_answer answer;
     struct text path;
+    int rc;
 
+    *now = NULL;
     text_init(&path, memory, sizeof(memory));
     path_of(login, &path);
-    return api_call(signing->api, "GET", path.at, NULL, now);
+    rc = api_ask(signing->api, "GET", path.at, NULL, &answer);
+    if (rc == CTL_OK && answer.status == 200 && answer.body) {
+        *now = answer.body;
+        return CTL_OK;
+    }
+    if (rc == CTL_OK && answer.status != 429)
+        rc = api_refused(signing->api, &answer);
+    json_decref(answer.body);
+    return rc;
 }
 
 static bool is_over(const json_t *login)
 {
-    return strcmp(get_text(login, "state"), "pending") != 0;
+    return login && strcmp(get_text(login, "state"), "pending") != 0;
 }
 
 /* Until it is over. */
@@ -186,26 +200,41 @@ static int take_visit(struct signing *signing, const json_t *login, const struct
     return rc;
 }
 
-/* One wait for whatever comes first. `over`: bearerd waits no longer. */
+static int take_what_came(struct signing *signing, const json_t *login, const struct pollfd *polls,
+                          size_t count, bool *taken)
+{
+    int rc;
+
+    if (polls[count].revents)
+        read_input(signing);
+    rc = take_typed(signing, login, taken);
+    return rc == CTL_OK && !*taken && signing->listening
+               ? take_visit(signing, login, polls, count, taken)
+               : rc;
+}
+
+/* One wait for whatever comes first. `over`: bearerd waits no longer; it is asked in time also
+ * when strangers at the loopback address never let us rest. */
 static int wait_once(struct signing *signing, const json_t *login, bool *taken, bool *over)
 {
     struct pollfd polls[LOOPBACK_POLLS + 1];
     size_t count = signing->listening ? loopback_polls(&signing->loopback, polls) : 0;
     json_t *now = NULL;
-    int rc, ready;
+    int rc = CTL_OK, ready;
 
     polls[count] = (struct pollfd){.fd = signing->input_over ? -1 : STDIN_FILENO, .events = POLLIN};
     ready = poll(polls, count + 1, LOOK_MS);
     if (api_interrupted())
         return interrupted();
-    if (ready > 0) {
-        if (polls[count].revents)
-            read_input(signing);
-        rc = take_typed(signing, login, taken);
-        return rc == CTL_OK && !*taken && signing->listening
-                   ? take_visit(signing, login, polls, count, taken)
-                   : rc;
-    }
+    if (ready > 0)
+        rc = take_what_came(signing, login, polls, count, taken);
+    if (rc != CTL_OK || *taken)
+        return rc;
+    if (signing->input_over && !signing->listening)
+        return ctl_fail("standard input has ended, and nothing else can bring the address");
+    if (ready > 0 && clock_ms() < signing->looked_ms + LOOK_MS)
+        return CTL_OK;
+    signing->looked_ms = clock_ms();
     rc = look(signing, login, &now);
     *over = rc == CTL_OK && is_over(now);
     json_decref(now);
@@ -269,18 +298,16 @@ static int wait_device(struct signing *signing, const json_t *login, json_t **ou
     return follow(signing, login, DEVICE_MS, outcome);
 }
 
+/* Else it would wait at bearerd until its time is over. */
 static void give_up(struct signing *signing, const json_t *login)
 {
     char memory[API_PATH_MAX];
-    struct api_answer answer;
     struct text path;
 
-    if (api_interrupted())
-        return; /* no request works any more; bearerd ends it by itself */
     text_init(&path, memory, sizeof(memory));
     path_of(login, &path);
-    if (api_ask(signing->api, "DELETE", path.at, NULL, &answer) == CTL_OK)
-        json_decref(answer.body);
+    if (api_tidy(signing->api, "DELETE", path.at) && api_interrupted())
+        ctl_note("the login was given up");
 }
 
 int login_wait(struct signing *signing, const json_t *login, json_t **outcome)

@@ -1,6 +1,7 @@
 """bearerctl login as people use it: with a browser that is scripted, with an address that is
 pasted, by a code on another device; and what it says when it cannot go on."""
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from lib.ctl import FAILED, OK, PARTLY, USAGE, FORBIDDEN, Ctl, Terminal
 from lib.daemon import Bearerd
+from lib.fakeapi import FakeApi
 from lib.sim import Sim
 from lib.util import program, wait_until
 
@@ -158,6 +160,64 @@ def test_a_browser_that_does_not_start(google, gmail):
     assert running.end()[0] == OK
 
 
+@pytest.mark.parametrize("flow", ["browser", "device"])
+def test_what_is_not_opened(tmp_path, flow):
+    """A bearerd that is somebody else's has nothing run on this machine: what is no plain address
+    of the web is shown, and not handed to a program."""
+    script, opened = tmp_path / "browser", tmp_path / "opened"
+    script.write_text("#!/bin/sh\nprintf '%%s\\n' \"$@\" >>%s\n" % opened)
+    script.chmod(0o755)
+    key = {"browser": "authorize_url", "device": "verification_uri"}[flow]
+    more = ("--device",) if flow == "device" else ()
+
+    def show(address):
+        login = {"success": True, "id": "x", "email": A, "provider": "p", "flow": flow,
+                 "state": "pending", "user_code": "CODE", "oauth_state": "s", key: address}
+        failed = dict(login, state="failed", error="no", hint="none")
+        fake = FakeApi({"POST /admin/logins": (201, login), "GET /admin/logins/x": failed})
+        done = Ctl(fake.url, BROWSER=str(script))("login", A, *more)
+        fake.stop()
+        return done
+    for address in ("--help", "file:///etc/passwd", "http://id.example/", "javascript:alert(1)",
+                    "https://id.example/$(id)", "https://id.example/'", "https://id.example/ -x",
+                    "HTTPS://id.example/;id", "https://id.example/\x1b[2J\n", ""):
+        done = show(address)
+        assert done.code == FAILED and "should show" not in done.err, address
+        assert "\x1b" not in done.err
+    assert "should show" in show("https://id.example/a?b=c%20d&e=f").err
+    wait_until(opened.exists, 10, "the address that is opened")
+    assert opened.read_text() == "https://id.example/a?b=c%20d&e=f\n"
+
+
+def test_a_browser_gets_no_token(tmp_path):
+    """Whoever gave it by the environment gave it to bearerctl."""
+    script, seen = tmp_path / "browser", tmp_path / "seen"
+    script.write_text("#!/bin/sh\nenv >%s.new && mv %s.new %s\n" % (seen, seen, seen))
+    script.chmod(0o755)
+    login = {"success": True, "id": "x", "email": A, "provider": "p", "flow": "browser",
+             "state": "pending", "oauth_state": "s", "authorize_url": "https://id.example/"}
+    failed = dict(login, state="failed", error="no", hint="none")
+    fake = FakeApi({"POST /admin/logins": (201, login), "GET /admin/logins/x": failed})
+    Ctl(fake.url, BROWSER=str(script), BEARERD_TOKEN="brd_secret")("login", A)
+    fake.stop()
+    assert fake.seen[0][2]["Authorization"] == "Bearer brd_secret"
+    wait_until(seen.exists, 10, "the browser")
+    assert "BROWSER=" in seen.read_text() and "brd_secret" not in seen.read_text()
+
+
+def test_bearerd_is_asked_too_often():
+    """By others at the same address; whoever types a code elsewhere must not lose it for that."""
+    login = {"success": True, "id": "x", "email": A, "provider": "p", "flow": "device",
+             "state": "pending", "user_code": "CODE", "verification_uri": "https://id.example/"}
+    done = dict(login, state="done", action="added", account_state="active")
+    answers = [(429, {"success": False, "error": "too often"}), (200, login), (200, done)]
+    fake = FakeApi({"POST /admin/logins": (201, login),
+                    "GET /admin/logins/x": lambda handler: FakeApi.say(handler, answers.pop(0))})
+    over = Ctl(fake.url)("login", A, "--device", "--no-browser")
+    fake.stop()
+    assert over.code == OK and "signed in" in over.out and not answers, over
+
+
 def test_consent_is_refused(google, gmail, browser):
     gmail.knobs(authorize_error="access_denied")
     done = ctl_of(google, BROWSER=browser(A))("login", A)
@@ -258,12 +318,44 @@ def test_an_address_from_a_pipe(google, gmail):
     assert process.returncode == OK and b"was added" in out, err
 
 
-def test_interrupted(google):
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_a_standard_file_is_closed(google, browser, closed):
+    """No connection gets its number: what is said for people would go there."""
+    env = {"HOME": "/nonexistent", "BROWSER": browser(A),
+           "BEARERD_URL": "http://127.0.0.1:%d" % google.admin_port}
+    done = subprocess.run(program("bearerctl") + ["login", A], env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, timeout=60, preexec_fn=lambda: os.close(closed))
+    assert google.stored_accounts(), done
+    assert done.returncode == (FAILED if closed == 1 else OK), done
+
+
+@pytest.mark.parametrize("flow", ["browser", "device"])
+def test_interrupted(request, flow):
+    """bearerd waits no longer then."""
+    daemon = request.getfixturevalue("google" if flow == "browser" else "microsoft")
+    running = Running(daemon, A, *(("--device",) if flow == "device" else ()))
+    running.terminal.expect(b"press Enter." if flow == "browser" else b"Waiting until")
+    os.kill(running.terminal.process.pid, signal.SIGINT)
+    code, shown = running.end()
+    assert code == FAILED and "the login was given up" in shown
+    daemon.wait_event("login_given_up", email=A)
+
+
+def test_interrupted_with_bearerd_gone(google):
     running = Running(google, A)
     running.address()
-    running.terminal.type(b"\x03")
-    os.kill(running.terminal.process.pid, 2)
-    assert running.end()[0] == FAILED
+    google.process.signal(signal.SIGSTOP)
+    os.kill(running.terminal.process.pid, signal.SIGINT)
+    code, shown = running.end()
+    google.process.signal(signal.SIGCONT)
+    assert code == FAILED and "given up" not in shown
+
+
+def test_nobody_can_bring_the_address(google):
+    """Neither a listener nor an input: to wait for the end of the login helps nobody."""
+    done = ctl_of(google)("login", A, "--redirect-uri", "https://relay.example.com/", "--no-browser")
+    assert done.code == FAILED and "standard input has ended" in done.err
+    google.wait_event("login_given_up", email=A)
 
 
 # --- by a code on another device -----------------------------------------------------

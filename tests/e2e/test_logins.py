@@ -1,6 +1,9 @@
 """Signing in through the admin API: each grant and each way in which it can end, against the
 simulator. bearerctl's side is in test_ctl_login.py."""
 import json
+import os
+import signal
+import socket
 import urllib.parse
 
 import pytest
@@ -84,10 +87,10 @@ def hand_over(daemon, login, text, status=202):
     return answer.json
 
 
-def outcome(daemon, login, state="done"):
+def outcome(daemon, login, state="done", about=""):
     over = wait_until(lambda: (lambda now: now["state"] != "pending" and now)(show(daemon, login)),
-                      30, "the login to be over", every=0.05)
-    assert over["state"] == state, over
+                      30, "the login to be over " + about, every=0.05)
+    assert over["state"] == state, (over, about)
     return over
 
 
@@ -179,6 +182,46 @@ def test_an_application_of_the_configuration(make, m365):
         outcome(daemon, login)
     stored = daemon.stored_accounts()[0]
     assert stored["app"] == "ours" and "client_secret" not in stored
+    relays(daemon, m365, A)
+
+
+def test_an_account_moves_to_an_application(make, m365):
+    """From a client, a tenant and places of its own, and back to a client of its own."""
+    app = m365.client("confidential")
+    daemon = make(m365, "outlook", [m365.account(A, vmta_name="mine")],
+                  **{"apps.ours.provider": "outlook", "apps.ours.client_id": app["client_id"],
+                     "apps.ours.client_secret": app["client_secret"]})
+    login = begin(daemon, A.upper(), app="ours")
+    hand_over(daemon, login, sign_in(m365, login, A))
+    assert outcome(daemon, login)["action"] == "updated"
+    stored = daemon.stored_accounts()[0]
+    assert stored["app"] == "ours" and stored["vmta_name"] == "mine"
+    assert not {"client_id", "client_secret", "oauth_token_url"} & set(stored)
+    relays(daemon, m365, A)
+    public = client_of(m365, "public")
+    login = begin(daemon, A, **public)
+    hand_over(daemon, login, sign_in(m365, login, A))
+    outcome(daemon, login)
+    stored = daemon.stored_accounts()[0]
+    assert stored["client_id"] == public["client_id"] and "app" not in stored
+    relays(daemon, m365, A)
+
+
+@pytest.mark.parametrize("flow", ["browser", "device"])
+@pytest.mark.parametrize("seconds", [-7200, 7200])
+def test_a_clock_that_is_wrong(make, m365, flow, seconds):
+    """The provider takes our assertion for one of another time, and its answer tells what time it
+    is; nothing was used up by that."""
+    m365.knobs(clock_skew_s=seconds, device_interval=1)
+    daemon = make(m365, "outlook", **{
+        "apps.ours.provider": "outlook", "apps.ours.client_id": m365.client("confidential")["client_id"],
+        "apps.ours.key": str(m365.dir / "app.pem"), "apps.ours.certificate": str(m365.dir / "app.crt")})
+    login = begin(daemon, A, flow=flow)
+    if flow == "browser":
+        hand_over(daemon, login, sign_in(m365, login, A))
+    else:
+        m365.answer_device("allow", A, login["user_code"])
+    assert outcome(daemon, login)["signed_in_as"] == A
     relays(daemon, m365, A)
 
 
@@ -350,6 +393,25 @@ def test_somebody_else_signs_in(make, m365, told):
     relays(daemon, m365, A)
 
 
+def test_an_address_that_is_cut_in_a_message(make, m365):
+    """Within a character, of all places."""
+    daemon = make(m365, "outlook")
+    login = begin(daemon, "a" + 62 * "\u00e9" + "@example.test", **client_of(m365, "public"))
+    hand_over(daemon, login, sign_in(m365, login, B))
+    failed = outcome(daemon, login, "failed")
+    assert failed["cause"] == "wrong_user" and failed["error"].startswith(B + " has signed in")
+
+
+@pytest.mark.parametrize("email", ["a b@example.test", "a\x1b[2J@example.test", "a\r\nX: y@example.test",
+                                   "@", "a@", "@example.test", "a@example.test\u0000"])
+def test_an_address_that_is_none(make, gmail, email):
+    daemon = make(gmail, "gmail")
+    answer = daemon.admin.request("POST", "/admin/logins", dict(
+        client_of(gmail, "desktop"), email=email, provider="gmail", redirect_uri=REDIRECT))
+    assert answer.status == 400 and answer.json["error"], answer
+    assert "\x1b" not in daemon.process.text and not daemon.events("login_begun")
+
+
 def test_nobody_can_tell_who_it_is(make, gmail):
     """No identity token, and the mail server is down: it is stored with a warning."""
     daemon = make(gmail, "gmail", **{"providers.gmail.authorize_scope": "https://mail.google.com/"})
@@ -358,6 +420,74 @@ def test_nobody_can_tell_who_it_is(make, gmail):
     hand_over(daemon, login, sign_in(gmail, login, A))
     done = outcome(daemon, login)
     assert "421 4.3.0" in done["warning"] and done["action"] == "added"
+
+
+# --- where it goes ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key, value", [
+    ("oauth_token_url", "https://tokens.example/token"),
+    ("oauth_endpoint", "mail.example:465")])
+def test_a_record_that_would_send_them_elsewhere(make, gmail, key, value):
+    """Whoever may write records, but reads no secrets, does not get those that a person gives."""
+    daemon = make(gmail, "gmail", [gmail.account(A, **{key: value})])
+    for body in ({}, client_of(gmail, "desktop")):
+        refused = begin(daemon, A, 409, **body)
+        assert refused["field"] == key and "providers.NAME" in refused["error"]
+    # Only the owner changes that without naming the secrets anew.
+    path = "/admin/accounts/" + A
+    assert daemon.admin.request("PATCH", path, {key: None}).status == 403
+    assert daemon.owner.request("PATCH", path, {key: None}).status == 200
+    login = begin(daemon, A)
+    hand_over(daemon, login, sign_in(gmail, login, A))
+    outcome(daemon, login)
+    relays(daemon, gmail, A)
+
+
+def test_a_record_that_could_not_serve(make, m365):
+    """What it says of places is forgotten when it is mended by a login."""
+    broken = m365.account(A, oauth_token_url="https://tokens.example/token",
+                          oauth_endpoint="mail.example:465")
+    del broken["refresh_token"]
+    daemon = make(m365, "outlook", [broken])
+    assert not accounts(daemon)
+    login = begin(daemon, A, tenant=m365.tenant, **client_of(m365, "public"))
+    hand_over(daemon, login, sign_in(m365, login, A))
+    outcome(daemon, login)
+    assert "example/" not in json.dumps(daemon.stored_accounts()[0])
+    relays(daemon, m365, A)
+
+
+CHANGES = {"client": {"client_id": "another", "client_secret": "x", "refresh_token": "x"},
+           "secret": {"client_secret": "another-secret"}, "place": {"oauth_endpoint": "localhost:1"},
+           "removed": None}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize("when", ["waiting", "exchanging", "checking"])
+def test_an_account_that_changes_meanwhile(make, gmail, when, what):
+    """The code goes to nobody else, and the token into no other record."""
+    mine = gmail.account(A)
+    daemon = make(gmail, "gmail", [mine],
+                  **{"providers.gmail.authorize_scope": "https://mail.google.com/"})
+    wait_until(lambda: accounts(daemon)[0]["state"] == "active", 20, "the account")
+    login = begin(daemon, A)
+    where = sign_in(gmail, login, A)
+    gmail.knobs(**{"exchanging": {"token_delay_ms": 1500}, "checking": {"auth_delay_ms": 1500},
+                   "waiting": {}}[when])
+    if when != "waiting":
+        hand_over(daemon, login, where)
+        wait_until(lambda: show(daemon, login)["step"] == when, 10, when)
+    method = "PATCH" if CHANGES[what] else "DELETE"
+    answer = daemon.owner.request(method, "/admin/accounts/" + A, CHANGES[what])
+    assert answer.status == 200, answer
+    if when == "waiting":
+        hand_over(daemon, login, where)
+    failed = outcome(daemon, login, "failed")
+    assert failed["cause"] == "not_stored" and "meanwhile" in failed["error"]
+    stored = daemon.stored_accounts()
+    assert len(stored) == (what != "removed")
+    assert not stored or stored[0]["refresh_token"] in ("x", mine["refresh_token"])
 
 
 # --- by a code on another device -------------------------------------------------------
@@ -391,6 +521,51 @@ def test_a_device_that_fails(make, m365, action, cause):
     m365.answer_device(action, A)
     failed = outcome(daemon, login, "failed")
     assert failed["cause"] == cause and failed["hint"] and not accounts(daemon)
+
+
+# Those that a device's polls outlive; each other one ends the login.
+PASSING = set("""authorization_pending slow_down internal_failure server_error
+    temporarily_unavailable 500 502_html 503 503_html 429 429_json 403_html rate_limit_exceeded
+    bad_json empty html no_access_token close close_body 90033 50033 90006 90012 90024 90055 70012
+    50087 90090 50196""".split())
+SAID = {"authorization_declined": "declined", "expired_token": "expired"}
+
+
+def test_each_answer_to_a_device(make):
+    """As many devices as there are answers poll at once, 60 at a time."""
+    with Sim("m365", accounts=60) as sim:
+        daemon = make(sim, "outlook", **{"admin.requests_per_second": 10000})
+        sim.knobs(device_interval=1)
+        names = sim.request("GET", "/knobs")["token_errors"]
+        assert PASSING < set(names)
+        for start in range(0, len(names), 60):
+            some = {}
+            for number, name in enumerate(names[start:start + 60], 1):
+                user = "user%d@example.test" % number
+                some[name] = begin(daemon, user, flow="device", **client_of(sim, "public"))
+                sim.knobs(user, token_error=name)
+                sim.answer_device("allow", user, some[name]["user_code"])
+            for name, login in some.items():
+                if name in PASSING:
+                    continue
+                failed = outcome(daemon, login, "failed", name)
+                assert failed["hint"] and failed["error"], name
+                assert failed["cause"] == SAID.get(name, failed["cause"]), name
+                assert failed["cause"] not in ("wrong_user", "no_refresh_token"), name
+
+            waiting = {name: login for name, login in some.items() if name in PASSING}
+            for name, login in waiting.items():
+                wait_until(lambda: sum(sim.user(login["email"])[key] for key in
+                                       ("refreshes", "refresh_errors")), 20, name, every=0.05)
+                assert show(daemon, login)["state"] == "pending", (name, show(daemon, login))
+            sim.reset_knobs()
+            sim.knobs(device_interval=1)
+            for name, login in waiting.items():
+                if show(daemon, login).get("interval", 0) <= 6:
+                    # The code was used for the answer that broke off.
+                    outcome(daemon, login, "failed" if name == "close_body" else "done", name)
+                daemon.admin.request("DELETE", "/admin/logins/" + login["id"])
+            sim.reset_state()
 
 
 def test_a_device_code_that_nobody_types(make, m365):
@@ -452,6 +627,16 @@ def test_one_login_for_a_mailbox(make, gmail):
     outcome(daemon, second)
 
 
+def test_what_cannot_begin_ends_no_other(make, gmail):
+    daemon = make(gmail, "gmail")
+    login = begin(daemon, A, **client_of(gmail, "desktop"))
+    begin(daemon, A, 400, client_id="x", client_secret="x", redirect_uri="http://example.com/")
+    begin(daemon, A, 400, client_id="x", tenant="no tenant")
+    assert show(daemon, login)["step"] == "waiting"
+    hand_over(daemon, login, sign_in(gmail, login, A))
+    outcome(daemon, login)
+
+
 def test_giving_up(make, gmail):
     daemon = make(gmail, "gmail")
     login = begin(daemon, A, **client_of(gmail, "desktop"))
@@ -484,6 +669,105 @@ def test_who_may_not_write_signs_nobody_in(make, gmail):
                                ("POST", "/admin/logins/" + login["id"], {"redirect_url": "x"}),
                                ("DELETE", "/admin/logins/" + login["id"], None)):
         assert reader.request(method, path, body).status == 403
+
+
+# --- lives that end early ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def states(m365, gmail, make):
+    """states(name): a bearerd and a login that is in that state for a while."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=16)
+
+    def bring(name):
+        if name == "polling":
+            m365.knobs(device_interval=1, token_delay_ms=1500)
+            daemon = make(m365, "outlook")
+            login = begin(daemon, A, flow="device", **client_of(m365, "public"))
+            wait_until(lambda: m365.devices(), 10, "a device")
+            return daemon, login
+        daemon = make(gmail, "gmail", [gmail.account(A)],
+                      **{"providers.gmail.authorize_scope": "https://mail.google.com/",
+                         "providers.gmail.device_url": "https://localhost:%d/device" %
+                         listener.getsockname()[1]})
+        login = begin(daemon, A)
+        gmail.knobs(**{"exchanging": {"token_delay_ms": 1500}, "checking": {"auth_delay_ms": 1500},
+                       "waiting": {}, "beginning": {}}[name])
+        if name == "beginning":
+            # Its device endpoint never answers; nobody is told the login's id.
+            return daemon, daemon.admin.connect()
+        if name != "waiting":
+            hand_over(daemon, login, sign_in(gmail, login, A))
+            wait_until(lambda: show(daemon, login)["step"] == name, 10, name, every=0.02)
+        return daemon, login
+    yield bring
+    listener.close()
+
+
+EARLY = ["waiting", "polling", "exchanging", "checking"]
+
+
+@pytest.mark.parametrize("state", EARLY)
+def test_giving_up_in_each_state(states, state):
+    daemon, login = states(state)
+    before = daemon.stored_accounts()
+    assert daemon.admin.request("DELETE", "/admin/logins/" + login["id"]).status == 200
+    assert daemon.admin.request("GET", "/admin/logins/" + login["id"]).status == 404
+    begin(daemon, "other@example.test", client_id="x", client_secret="x")
+    assert daemon.stored_accounts() == before
+
+
+@pytest.mark.parametrize("state", EARLY)
+def test_a_reload_in_each_state(states, m365, gmail, state):
+    """It goes on as if nothing had happened."""
+    daemon, login = states(state)
+    if state == "waiting":
+        where = sign_in(gmail, login, A)
+    daemon.reload()
+    daemon.wait_event("reloaded")
+    if state == "waiting":
+        hand_over(daemon, login, where)
+    if state == "polling":
+        m365.answer_device("allow", A, login["user_code"])
+    outcome(daemon, login)
+
+
+@pytest.mark.parametrize("state", EARLY)
+def test_an_end_in_each_state(states, state):
+    daemon, _ = states(state)
+    daemon.stop()
+
+
+@pytest.mark.parametrize("state", EARLY)
+def test_a_relay_that_dies_in_each_state(states, m365, gmail, state):
+    """The trial goes with it; nobody has said that it is the wrong user."""
+    daemon, login = states(state)
+    os.kill(daemon.relay_pid(), signal.SIGKILL)
+    if state == "waiting":
+        hand_over(daemon, login, sign_in(gmail, login, A))
+    if state == "polling":
+        m365.answer_device("allow", A, login["user_code"])
+    done = outcome(daemon, login)
+    assert state != "checking" or "the relay process has ended" in done["warning"]
+
+
+@pytest.mark.parametrize("end", ["replaced", "client", "stop"])
+def test_a_device_endpoint_that_never_answers(states, end):
+    """Who waits for its code hears of the end, or is gone by then."""
+    daemon, connection = states("beginning")
+    body = {"email": B, "flow": "device", "provider": "gmail", "client_id": "x", "client_secret": "x"}
+    connection.request("POST", "/admin/logins", json.dumps(body),
+                       {"Content-Type": "application/json"})
+    daemon.wait_event("login_begun", flow="device")
+    if end == "client":
+        connection.close()
+    if end == "stop":
+        return  # the fixture ends it
+    begin(daemon, B, client_id="x", client_secret="x", provider="gmail")
+    daemon.wait_event("login_failed", cause="replaced", email=B)
+    if end == "replaced":
+        answer = connection.getresponse()
+        assert answer.status == 400 and json.load(answer)["cause"] == "replaced"
 
 
 def test_an_end_while_people_sign_in(make, m365):

@@ -68,7 +68,7 @@ static void try_identity(struct slice body)
     struct identity identity;
     char lacking[32];
 
-    identity_read(&identity, body, "client");
+    identity_read(&identity, body, "client", 1);
     for (size_t i = 0; i < IDENTITY_NAMES; i++)
         require(!identity.names[i][0] || strchr(identity.names[i], '@'));
     if (identity_lacks(&identity, "openid https://mail.example/ https://h/x", lacking,

@@ -139,6 +139,8 @@ static void forget_grant(json_t *object)
 
     for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         forget(object, keys[i]);
+    if (text_of(object, "app")[0])
+        forget(object, "client_id"); /* the application has one */
 }
 
 /* Those keys whose meaning hangs on others: of another provider or application
@@ -256,6 +258,13 @@ static void forget_unseen(json_t *object)
     forget_grant(object);
 }
 
+/* Nor are those of the request for the place that such a record names. */
+static void forget_unseen_place(json_t *object)
+{
+    forget(object, "oauth_endpoint");
+    forget(object, "oauth_token_url");
+}
+
 static struct account *existing(const struct broker *broker, const json_t *object)
 {
     return registry_by_login(&broker->registry, slice_of(text_of(object, "email")));
@@ -300,6 +309,8 @@ static bool fill(struct candidate *candidate, struct broker *broker, const struc
         if (candidate->overwrite)
             forget_unseen(object);
         fill_defaults(object, broker, conf);
+        if (candidate->overwrite)
+            forget_unseen_place(object);
         *whole = json_incref(object);
     }
     return *whole || reason_set(why, "out of memory");

@@ -262,6 +262,7 @@ static void write_checked(struct intake *intake)
         intake->write.edits[i] =
             (struct store_edit){.kind = item->overwrite ? STORE_REPLACE : STORE_ADD,
                                 .object = item->object,
+                                .place = item->place,
                                 .superseded = item->superseded};
         item->object = NULL;
         item->superseded = NULL;

@@ -43,6 +43,7 @@ struct intake_item {
     struct account_record *record;
     struct verify check;
     struct token_grant grant;
+    const struct store_place *place; /* see store_edit; the owner's */
     struct list_node node;
 };
 

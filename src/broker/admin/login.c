@@ -73,6 +73,7 @@ static void drop_secrets(struct login *login)
     secret_free(&login->code);
     secret_free(&login->refresh_token);
     secret_free(&login->authorize_url);
+    login_place_clear(login);
     token_grant_clear(&login->grant);
     device_grant_clear(&login->device);
 }
@@ -160,10 +161,23 @@ static void set_hint(struct login *login)
     }
 }
 
+void login_set_text(char text[LOGIN_TEXT_MAX], const char *words)
+{
+    json_t *json;
+
+    slice_copy(slice_of(words), text, LOGIN_TEXT_MAX);
+    json = json_string(text); /* NULL: it is no UTF-8 */
+    for (char *at = text; *at; at++) {
+        if ((*at > 0 && *at < ' ') || *at == 127 || (*at < 0 && !json))
+            *at = '?';
+    }
+    json_decref(json);
+}
+
 void login_fail(struct login *login, enum login_fault fault, const char *error)
 {
     login->fault = fault;
-    slice_copy(slice_of(error), login->error, sizeof(login->error));
+    login_set_text(login->error, error);
     set_hint(login);
     login_probe_end(login);
     login_move(login, LOGIN_FAILED);
@@ -176,9 +190,10 @@ const struct account_record *login_record(struct login *login)
     if (login->record)
         return login->record;
     account = registry_by_id(&login->broker->registry, slice_of(login->account_id));
-    if (account)
+    if (account && store_place_is(&login->place, account->record))
         return account->record;
-    login_fail(login, LOGIN_NOT_STORED, "the account was removed meanwhile");
+    login_fail(login, LOGIN_NOT_STORED,
+               account ? "the account was changed meanwhile" : "the account was removed meanwhile");
     return NULL;
 }
 
@@ -219,6 +234,7 @@ static void store_new(struct login *login)
     intake->finished = on_taken;
     login->intake = intake;
     json_object_set_new(login->object, "refresh_token", json_string(login->refresh_token));
+    item->place = &login->place;
     intake_check(item, login->object);
     if (item->verdict == INTAKE_PENDING) {
         item->grant = login->grant;
@@ -260,6 +276,7 @@ static void store_token(struct login *login)
     change->write.edits[0] =
         (struct store_edit){.kind = STORE_PATCH,
                             .id = slice_dup(slice_of(login->account_id)),
+                            .place = &login->place,
                             .object = json_pack("{s:s}", "refresh_token", login->refresh_token)};
     login->change = change;
     change_submit(change, on_patched);
@@ -344,6 +361,9 @@ bool login_cancel(struct login *login)
 {
     if (login->state == LOGIN_STORING)
         return false;
+    if (!login_over(login))
+        log_event(LOG_INFO, "login_given_up", log_s("email", login->email),
+                  log_s("provider", login->provider));
     login_free(login);
     return true;
 }

@@ -24,6 +24,7 @@
 #include "broker/oauth/device.h"
 #include "broker/oauth/identity.h"
 #include "broker/oauth/pkce.h"
+#include "broker/store/store.h"
 
 #define LOGIN_EMAIL_MAX 254
 #define LOGIN_ID_MAX 33
@@ -77,6 +78,7 @@ struct login {
     char account_id[IPC_ID_MAX + 1];
     json_t *object;
     struct account_record *record;
+    struct store_place place; /* what the tokens are for; owned */
     char scope[CONF_TEXT_MAX];
     /* The browser. */
     char redirect_uri[512], csrf[PKCE_TEXT_MAX], verifier[PKCE_TEXT_MAX];
@@ -154,10 +156,22 @@ extern const char *const login_state_names[LOGIN_STATES];
 
 void login_move(struct login *login, enum login_state state);
 void login_fail(struct login *login, enum login_fault fault, const char *error);
+/* What the relay, the provider and the person say, cut to size perhaps within a character: made
+ * good for JSON and the log. */
+void login_set_text(char text[LOGIN_TEXT_MAX], const char *words);
 void login_free(struct login *login);
 void login_init_timers(struct login *login);
-/* The record whose client and place count; NULL: the account is gone, and the login failed. */
+/* The record whose client and place count; NULL: the account is gone or has others, and the
+ * login failed. */
 const struct account_record *login_record(struct login *login);
+/* The key of the record that sends what the person gives elsewhere than to the provider, and
+ * why that is refused; NULL: none. login_place.c. */
+const char *login_place_check(const struct conf_provider *provider,
+                              const struct account_record *record, struct reason *why);
+bool login_place_keep(struct login *login, const struct account_record *record);
+void login_place_clear(struct login *login);
+/* Microsoft's older endpoint for personal mailboxes, which the original used. */
+bool login_place_is_live(const struct account_record *record);
 /* Asks the device endpoint for a code; the token endpoint for tokens. login_tokens.c. */
 void login_ask_device(struct login *login);
 void login_exchange(struct login *login);

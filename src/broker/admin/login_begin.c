@@ -17,7 +17,6 @@
 #define WAIT_MS 600000 /* for somebody at a browser; codes last about as long */
 /* What stands for the refresh token while there is none. */
 #define NO_TOKEN "none-yet"
-#define LIVE_HOST "https://login.live.com/"
 
 struct plan {
     struct broker *broker;
@@ -144,12 +143,6 @@ static bool is_same_provider(const struct plan *plan)
                                                slice_of(plan->provider->name));
 }
 
-/* Microsoft's older endpoint for personal mailboxes, which the original used. */
-static bool is_live(const struct account_record *record)
-{
-    return strncmp(record->token_url, LIVE_HOST, strlen(LIVE_HOST)) == 0;
-}
-
 /* The only one of the provider that people sign in to. */
 static bool choose_app(struct plan *plan)
 {
@@ -182,7 +175,7 @@ static bool find_client(struct plan *plan)
     if (wish->client_id || plan->app)
         return true;
     if (is_same_provider(plan) && plan->account->record->grant == GRANT_REFRESH_TOKEN) {
-        plan->same_grant = !wish->tenant && !is_live(plan->account->record);
+        plan->same_grant = !wish->tenant && !login_place_is_live(plan->account->record);
         return true;
     }
     if (plan->account && plan->account->record->grant != GRANT_REFRESH_TOKEN)
@@ -213,7 +206,7 @@ static const char *personal_tenant(const struct plan *plan)
     if (plan->app || !provider || provider != plan->provider ||
         strcmp(provider->name, "outlook") != 0 || !record_common_tenant(provider->token_url).len)
         return NULL;
-    if (there && !is_live(there))
+    if (there && !login_place_is_live(there))
         return NULL;
     return "consumers";
 }
@@ -370,20 +363,24 @@ static bool begin_device(struct plan *plan, const struct account_record *record,
 
 /* --- beginning ------------------------------------------------------------------------ */
 
-static bool make_room(struct plan *plan)
+/* For the new one, which is on the list already: nothing of it is wrong, or no other one would
+ * have to go. */
+static bool make_room(struct plan *plan, const struct login *fresh)
 {
     struct list *list = &plan->broker->logins.list;
 
     list_foreach_safe (list, node) {
         struct login *login = container_of(node, struct login, node);
-        bool same = slice_equal_nocase(slice_of(login->email), slice_of(plan->wish->email));
+        bool same = slice_equal_nocase(slice_of(login->email), slice_of(fresh->email));
 
+        if (login == fresh)
+            continue;
         if (same && (login->state == LOGIN_WAITING || login->state == LOGIN_BEGINNING))
             login_fail(login, LOGIN_REPLACED, "another login of this mailbox was begun");
-        if (list->count >= LOGINS_MAX && login_over(login))
+        if (list->count > LOGINS_MAX && login_over(login))
             login_free(login);
     }
-    return list->count < LOGINS_MAX ||
+    return list->count <= LOGINS_MAX ||
            refuse(plan, 503, NULL, NULL, "%d logins are under way already; try again in a while",
                   LOGINS_MAX);
 }
@@ -411,10 +408,19 @@ static struct login *login_new(const struct plan *plan)
 static bool prepare(struct plan *plan, struct login *login)
 {
     const struct account_record *record;
+    const char *key;
 
     if (!make_record(plan, login))
         return false;
     record = login->record ? login->record : plan->account->record;
+    key = login_place_check(plan->provider, record, &plan->refusal->why);
+    if (key) {
+        slice_copy(slice_of(key), plan->refusal->field, sizeof(plan->refusal->field));
+        plan->refusal->status = 409;
+        return false;
+    }
+    if (!login_place_keep(login, record))
+        return false;
     choose_scope(plan, record, login);
     return login->flow == LOGIN_DEVICE ? begin_device(plan, record, login)
                                        : begin_browser(plan, record, login);
@@ -432,9 +438,9 @@ struct login *login_begin(struct broker *broker, const struct login_wish *wish,
 
     *refusal = (struct login_refusal){.status = 500, .why = {"out of memory"}};
     if (!find_app(&plan) || !find_provider(&plan) || !check_flow(&plan) || !find_client(&plan) ||
-        !make_room(&plan) || !(login = login_new(&plan)))
+        !(login = login_new(&plan)))
         return NULL;
-    if (!prepare(&plan, login)) {
+    if (!prepare(&plan, login) || !make_room(&plan, login)) {
         login_free(login);
         return NULL;
     }

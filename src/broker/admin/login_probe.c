@@ -70,7 +70,9 @@ static void refuse(struct login *login, const char *said, bool tried)
     struct text text;
 
     text_init(&text, memory, sizeof(memory));
-    if (name[0])
+    if (identity_claims(&login->identity, login->email))
+        text_addf(&text, "somebody has signed in who calls himself %.120s", login->email);
+    else if (name[0])
         text_addf(&text, "%.120s has signed in, not %.120s", name, login->email);
     else
         text_addf(&text, "somebody else than %.120s has signed in", login->email);
@@ -84,17 +86,20 @@ static void refuse(struct login *login, const char *said, bool tried)
 static void on_probed(void *owner, bool ok, const char *said)
 {
     struct login *login = owner;
+    char memory[LOGIN_TEXT_MAX];
     struct text text;
 
     login_probe_end(login);
-    if (!ok && identity_name(&login->identity)[0]) {
+    if (!ok && identity_name(&login->identity)[0] &&
+        !identity_claims(&login->identity, login->email)) {
         refuse(login, said, false);
         return;
     }
     if (!ok) { /* nobody said that it is the wrong one */
-        text_init(&text, login->warning, sizeof(login->warning));
+        text_init(&text, memory, sizeof(memory));
         text_addf(&text, "the mail server could not be asked whether this is %.120s: %.400s",
                   login->email, said);
+        login_set_text(login->warning, memory);
     }
     login_store(login);
 }

@@ -121,6 +121,45 @@ static void mask_all(const struct login *login, const struct account_record *rec
     mask(response, login->device.device_code);
 }
 
+static uint64_t time_at(struct login *login, const char *url)
+{
+    return host_clock_now(clocks_of(&login->broker->tokens.clocks, url), clock_wall_ms());
+}
+
+static void sample_clock(struct login *login, const struct account_record *record,
+                         const struct oauth_answer *answer)
+{
+    host_clock_sample(clocks_of(&login->broker->tokens.clocks, record->token_url), answer->date,
+                      answer->wall_ms);
+}
+
+/* Once: a code that never came there is still good, and so is one that came with an assertion
+ * of another time than the provider's, which is known now. */
+static bool try_again(struct login *login, bool answered, const struct oauth_response *response)
+{
+    bool device = login->flow == LOGIN_DEVICE;
+
+    if (login->tried || (answered ? !response->clock : device))
+        return false;
+    login->tried = true;
+    if (device)
+        poll_later(login, 0, 0);
+    else
+        login_exchange(login);
+    return true;
+}
+
+static void take_response(struct login *login, const struct account_record *record,
+                          struct oauth_response *response)
+{
+    if (login->flow == LOGIN_DEVICE)
+        take_poll(login, record, response);
+    else if (response->class_ == OAUTH_OK)
+        take_tokens(login, record, response);
+    else
+        take_failure(login, response);
+}
+
 static void on_tokens(void *owner, const struct oauth_answer *answer, const char *why)
 {
     struct login *login = owner;
@@ -131,33 +170,19 @@ static void on_tokens(void *owner, const struct oauth_answer *answer, const char
     record = login_record(login);
     if (!record)
         return;
-    if (!answer && !login->tried && login->flow == LOGIN_BROWSER) {
-        login->tried = true; /* a code that never came there is still good */
-        login_exchange(login);
-        return;
-    }
     login->identity = (struct identity){.scope = ""};
     if (answer) {
-        host_clock_sample(clocks_of(&login->broker->tokens.clocks, record->token_url), answer->date,
-                          answer->wall_ms);
-        identity_read(&login->identity, answer->body, record->client_id);
+        sample_clock(login, record, answer);
+        identity_read(&login->identity, answer->body, record->client_id,
+                      time_at(login, record->token_url));
         oauth_response_read(&response, answer);
     } else {
         oauth_response_failed(&response, why);
     }
     mask_all(login, record, &response);
-    if (login->flow == LOGIN_DEVICE)
-        take_poll(login, record, &response);
-    else if (response.class_ == OAUTH_OK)
-        take_tokens(login, record, &response);
-    else
-        take_failure(login, &response);
+    if (!try_again(login, answer != NULL, &response))
+        take_response(login, record, &response);
     oauth_response_clear(&response);
-}
-
-static uint64_t time_at(struct login *login, const char *url)
-{
-    return host_clock_now(clocks_of(&login->broker->tokens.clocks, url), clock_wall_ms());
 }
 
 static bool post(struct login *login, const char *url, struct form *form, bool written,

@@ -105,21 +105,23 @@ enum device_poll device_poll_of(const struct oauth_response *response)
                  {"slow_down", DEVICE_SLOWER},
                  {"authorization_declined", DEVICE_DECLINED}, /* Microsoft's */
                  {"access_denied", DEVICE_DECLINED},
+                 {"server_error", DEVICE_AGAIN},
+                 {"temporarily_unavailable", DEVICE_AGAIN},
+                 {"internal_failure", DEVICE_AGAIN}, /* Google's */
                  {"expired_token", DEVICE_EXPIRED},
                  {"code_expired", DEVICE_EXPIRED}};
 
     if (response->class_ == OAUTH_OK)
         return DEVICE_GRANTED;
     for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
-        if (strcmp(response->error, words[i].error) == 0)
+        bool ours = words[i].poll != DEVICE_AGAIN || response->class_ == OAUTH_TRANSIENT;
+
+        if (ours && strcmp(response->error, words[i].error) == 0)
             return words[i].poll;
     }
-    /* An error with a word of its own that nobody knows will not go away. */
     if (response->class_ == OAUTH_THROTTLED)
         return DEVICE_SLOWER;
-    if (response->class_ == OAUTH_TRANSIENT &&
-        (!response->error[0] || strcmp(response->error, "server_error") == 0 ||
-         strcmp(response->error, "temporarily_unavailable") == 0))
-        return DEVICE_AGAIN;
-    return DEVICE_REFUSED;
+    /* An error with a word of its own that nobody knows will not go away. */
+    return response->class_ == OAUTH_TRANSIENT && !response->error[0] ? DEVICE_AGAIN
+                                                                      : DEVICE_REFUSED;
 }

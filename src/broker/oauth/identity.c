@@ -6,6 +6,8 @@
 #include "base/codec.h"
 #include "broker/wipe.h"
 
+#define CLOCKS_DIFFER_MS 300000
+
 /* The payload of a JWT, or NULL. */
 static json_t *payload_of(struct slice token)
 {
@@ -50,6 +52,26 @@ static bool is_for(const json_t *payload, const char *client_id)
     return false;
 }
 
+/* Without "exp" it comes from a server that does without. */
+static bool is_over(const json_t *payload, uint64_t wall_ms)
+{
+    const json_t *value = json_object_get(payload, "exp");
+
+    return json_is_number(value) &&
+           json_number_value(value) * 1000 + CLOCKS_DIFFER_MS < (double)wall_ms;
+}
+
+/* Some servers quote it. */
+static bool says(const json_t *payload, const char *key, bool wanted)
+{
+    const json_t *value = json_object_get(payload, key);
+    const char *text = json_string_value(value);
+
+    if (text)
+        return strcmp(text, wanted ? "true" : "false") == 0;
+    return wanted ? json_is_true(value) : json_is_false(value);
+}
+
 static bool is_address(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -68,16 +90,17 @@ static void take_names(struct identity *identity, const json_t *payload)
         const json_t *value = json_object_get(payload, keys[i]);
         struct slice text = {json_string_value(value), json_string_length(value)};
 
-        if (i == 0 && json_is_false(json_object_get(payload, "email_verified")))
+        if (i == 0 && says(payload, "email_verified", false))
             continue;
         if (is_address(text) && slice_copy(text, identity->names[count], IDENTITY_NAME_MAX))
-            count++;
+            identity->vouched[count++] = i > 0 || says(payload, "email_verified", true);
         else
             identity->names[count][0] = '\0';
     }
 }
 
-void identity_read(struct identity *identity, struct slice body, const char *client_id)
+void identity_read(struct identity *identity, struct slice body, const char *client_id,
+                   uint64_t wall_ms)
 {
     json_t *root = json_loadb(body.ptr ? body.ptr : "", body.len, 0, NULL), *payload;
     const json_t *token = json_object_get(root, "id_token");
@@ -87,7 +110,7 @@ void identity_read(struct identity *identity, struct slice body, const char *cli
     if (scope && !slice_copy(slice_of(scope), identity->scope, sizeof(identity->scope)))
         identity->scope[0] = '\0'; /* cut, it would tell less than was allowed */
     payload = payload_of((struct slice){json_string_value(token), json_string_length(token)});
-    if (is_for(payload, client_id))
+    if (is_for(payload, client_id) && !is_over(payload, wall_ms))
         take_names(identity, payload);
     json_decref(payload);
     json_decref(root);
@@ -98,13 +121,24 @@ const char *identity_name(const struct identity *identity)
     return identity->names[0];
 }
 
-bool identity_is(const struct identity *identity, const char *email)
+static bool has_name(const struct identity *identity, const char *email, bool vouched)
 {
     for (size_t i = 0; i < IDENTITY_NAMES; i++) {
-        if (slice_equal_nocase(slice_of(identity->names[i]), slice_of(email)))
+        if ((identity->vouched[i] || !vouched) &&
+            slice_equal_nocase(slice_of(identity->names[i]), slice_of(email)))
             return true;
     }
     return false;
+}
+
+bool identity_is(const struct identity *identity, const char *email)
+{
+    return has_name(identity, email, true);
+}
+
+bool identity_claims(const struct identity *identity, const char *email)
+{
+    return has_name(identity, email, false);
 }
 
 static struct slice next_word(const char **at)

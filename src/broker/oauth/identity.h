@@ -12,14 +12,21 @@
 
 struct identity {
     char names[IDENTITY_NAMES][IDENTITY_NAME_MAX]; /* addresses; "" none */
-    char scope[1024];                              /* what was allowed; "" not told */
+    /* The name is the provider's word. An "email" that it has not verified is what the user, or
+     * his own directory's administrator, has written there. */
+    bool vouched[IDENTITY_NAMES];
+    char scope[1024]; /* what was allowed; "" not told */
 };
 
-/* Of a successful answer's body. A token for another client is none. */
-void identity_read(struct identity *identity, struct slice body, const char *client_id);
+/* Of a successful answer's body. A token for another client is none, nor one that was over at
+ * `wall_ms`, by the provider's clock. */
+void identity_read(struct identity *identity, struct slice body, const char *client_id,
+                   uint64_t wall_ms);
 /* The first name, "" when nobody tells. */
 const char *identity_name(const struct identity *identity);
 bool identity_is(const struct identity *identity, const char *email);
+/* The same, perhaps by a name that nobody vouches for. */
+bool identity_claims(const struct identity *identity, const char *email);
 
 /* The first permission of those that were asked for (words that are URLs) that was not
  * given; false: none, or the answer does not tell. */

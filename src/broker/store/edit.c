@@ -139,6 +139,14 @@ static void tell_note(struct store_edit *edit, const struct problems *problems)
         reason_set(&edit->why, "%s", problems->items[0].text);
 }
 
+bool store_place_is(const struct store_place *place, const struct account_record *record)
+{
+    return strcmp(record->client_id, place->client_id) == 0 &&
+           strcmp(record->client_secret, place->client_secret) == 0 &&
+           strcmp(record->token_url, place->token_url) == 0 &&
+           strcmp(record->endpoint, place->endpoint) == 0;
+}
+
 static bool check(struct work *work)
 {
     struct problems problems = {NULL, 0, 0, 0, 0};
@@ -150,6 +158,9 @@ static bool check(struct work *work)
     else
         work->edit->status = STORE_INVALID;
     problems_clear(&problems);
+    /* Somebody else may have changed it since the caller has looked. */
+    if (work->record && work->edit->place && !store_place_is(work->edit->place, work->record))
+        return refuse(work, STORE_CHANGED, "the account was changed meanwhile");
     return work->record != NULL;
 }
 

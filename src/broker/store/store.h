@@ -90,6 +90,13 @@ enum store_edit_kind {
     STORE_REMOVE   /* the record `id`; STORE_CHANGED when it has not the token `expected` */
 };
 
+/* Whose application asks where for tokens, and where they are used. */
+struct store_place {
+    char *client_id, *client_secret, *token_url, *endpoint;
+};
+
+bool store_place_is(const struct store_place *place, const struct account_record *record);
+
 /* One record's change. `object` is taken over (its reference count is the
  * store's until done) and is a record as accounts.json has it. An account keeps
  * its id unless it is given another one; a new one without gets that which its
@@ -99,6 +106,9 @@ struct store_edit {
     char *id;       /* PATCH, REMOVE: which one; malloc'd */
     char *expected; /* REMOVE: its refresh token, NULL: any; malloc'd, wiped with the edit */
     json_t *object; /* ADD, REPLACE, PATCH */
+    /* What the record must have with the edit, else STORE_CHANGED: its secrets are for that.
+     * NULL: anything. The caller keeps it until done. */
+    const struct store_place *place;
     /* ADD, REPLACE: the refresh token that the endpoint has just replaced by the object's, or
      * NULL; malloc'd, wiped with the edit. */
     char *superseded;

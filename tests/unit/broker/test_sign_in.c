@@ -260,37 +260,54 @@ static void test_polls(void **state)
 
 /* --- who it was --------------------------------------------------------------------------- */
 
+#define NOW_MS 1700000000000u
+
 static void read_claims(struct identity *identity, const char *claims, const char *more)
 {
     char encoded[1024], body[2048];
 
     base64url_encode(claims, strlen(claims), encoded);
     snprintf(body, sizeof(body), "{\"id_token\":\"eyJhbGciOiJub25lIn0.%s.c2ln\"%s}", encoded, more);
-    identity_read(identity, slice_of(body), "client");
+    identity_read(identity, slice_of(body), "client", NOW_MS);
 }
 
 static void test_names(void **state)
 {
     static const struct {
         const char *claims, *name;
-        bool is;
+        bool is, claimed;
     } rows[] = {
         {"{\"aud\":\"client\",\"email\":\"Me@Example.com\",\"email_verified\":true}",
-         "Me@Example.com", true},
+         "Me@Example.com", true, true},
+        {"{\"aud\":\"client\",\"email\":\"me@example.com\",\"email_verified\":\"true\"}",
+         "me@example.com", true, true},
+        /* Nobody vouches for it. */
+        {"{\"aud\":\"client\",\"email\":\"me@example.com\"}", "me@example.com", false, true},
+        {"{\"aud\":\"client\",\"email\":\"me@example.com\",\"email_verified\":1}", "me@example.com",
+         false, true},
+        {"{\"aud\":\"client\",\"email\":\"me@example.com\",\"upn\":\"you@example.com\"}",
+         "me@example.com", false, true},
         {"{\"aud\":[\"x\",\"client\"],\"preferred_username\":\"me@example.com\"}", "me@example.com",
-         true},
+         true, true},
         {"{\"aud\":\"client\",\"email\":\"alias@example.com\",\"upn\":\"me@example.com\"}",
-         "alias@example.com", true},
-        {"{\"aud\":\"client\",\"email\":\"you@example.com\"}", "you@example.com", false},
-        {"{\"aud\":\"other\",\"email\":\"me@example.com\"}", "", false},
-        {"{\"email\":\"me@example.com\"}", "", false},
-        {"{\"aud\":\"client\",\"email\":\"me@example.com\",\"email_verified\":false}", "", false},
-        {"{\"aud\":\"client\",\"preferred_username\":\"me\"}", "", false},
-        {"{\"aud\":\"client\",\"email\":\"me@example.com\\u0000\"}", "", false},
-        {"{\"aud\":\"client\",\"email\":\"me@example.com \"}", "", false},
-        {"{\"aud\":\"client\",\"email\":7}", "", false},
-        {"[]", "", false},
-        {"{", "", false},
+         "alias@example.com", true, true},
+        {"{\"aud\":\"client\",\"email\":\"you@example.com\"}", "you@example.com", false, false},
+        {"{\"aud\":\"other\",\"email\":\"me@example.com\"}", "", false, false},
+        {"{\"email\":\"me@example.com\"}", "", false, false},
+        {"{\"aud\":\"client\",\"email\":\"me@example.com\",\"email_verified\":false}", "", false,
+         false},
+        {"{\"aud\":\"client\",\"email\":\"me@example.com\",\"email_verified\":\"false\"}", "",
+         false, false},
+        {"{\"aud\":\"client\",\"upn\":\"me@example.com\",\"exp\":1699999701}", "me@example.com",
+         true, true},
+        {"{\"aud\":\"client\",\"upn\":\"me@example.com\",\"exp\":1699999699}", "", false, false},
+        {"{\"aud\":\"client\",\"upn\":\"me@example.com\",\"exp\":-1e300}", "", false, false},
+        {"{\"aud\":\"client\",\"preferred_username\":\"me\"}", "", false, false},
+        {"{\"aud\":\"client\",\"email\":\"me@example.com\\u0000\"}", "", false, false},
+        {"{\"aud\":\"client\",\"email\":\"me@example.com \"}", "", false, false},
+        {"{\"aud\":\"client\",\"email\":7}", "", false, false},
+        {"[]", "", false, false},
+        {"{", "", false, false},
     };
     struct identity identity;
 
@@ -299,6 +316,7 @@ static void test_names(void **state)
         read_claims(&identity, rows[i].claims, "");
         check_text(rows[i].claims, slice_of(identity_name(&identity)), rows[i].name);
         check_num(rows[i].claims, identity_is(&identity, "me@example.com"), rows[i].is);
+        check_num(rows[i].claims, identity_claims(&identity, "me@example.com"), rows[i].claimed);
     }
 }
 
@@ -317,7 +335,7 @@ static void test_tokens_that_are_none(void **state)
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        identity_read(&identity, slice_of(rows[i]), "client");
+        identity_read(&identity, slice_of(rows[i]), "client", NOW_MS);
         check_text(rows[i], slice_of(identity_name(&identity)), "");
         assert_false(identity_is(&identity, "me@example.com"));
     }

@@ -173,6 +173,47 @@ static void test_patching(void **state)
     world_close(&world);
 }
 
+/* Secrets for one place are not put into a record that names another one meanwhile. */
+static void test_a_place_that_changed(void **state)
+{
+    static char id[] = "c", secret[] = "s", url[] = "https://t.example/", smtp[] = "m.example:465";
+    static const struct {
+        const char *key, *value;
+    } rows[] = {{"client_id", "\"other\""},
+                {"client_secret", "\"other\""},
+                {"client_secret", "\"\""},
+                {"oauth_token_url", "\"https://other.example/\""},
+                {"oauth_endpoint", "\"other.example:465\""}};
+    const struct store_place place = {id, secret, url, smtp};
+    struct world world;
+    char patch[200];
+
+    (void)state;
+    world_open(&world, location, "", false);
+    for (size_t i = 0; i <= COUNT_OF(rows); i++) {
+        enum store_edit_kind kind = i % 2 ? STORE_PATCH : STORE_REPLACE;
+        struct store_edit edit;
+
+        check_change(&world, STORE_REPLACE, NULL,
+                     "{\"email\":\"a@x.org\",\"account_id\":\"a\",\"provider\":\"gmail\","
+                     "\"client_id\":\"c\",\"client_secret\":\"s\",\"refresh_token\":\"1\","
+                     "\"oauth_token_url\":\"https://t.example/\","
+                     "\"oauth_endpoint\":\"m.example:465\"}",
+                     STORE_OK, "");
+        if (i < COUNT_OF(rows)) {
+            snprintf(patch, sizeof(patch), "{\"%s\":%s}", rows[i].key, rows[i].value);
+            check_change(&world, STORE_PATCH, "a", patch, STORE_OK, "");
+        }
+        edit = world_edit(kind, kind == STORE_PATCH ? "a" : NULL,
+                          "{\"email\":\"a@x.org\",\"refresh_token\":\"2\"}");
+        edit.place = &place;
+        world_write(&world, &edit, 1);
+        check_num(patch, edit.status, i < COUNT_OF(rows) ? STORE_CHANGED : STORE_OK);
+        world_clear(&edit, 1);
+    }
+    world_close(&world);
+}
+
 static void check_replaced(struct world *world, const char *object, const char *id,
                            const char *replaced)
 {
@@ -460,6 +501,7 @@ static int run(const char *name, const char *file)
         TEST(test_adding),
         TEST(test_ids_that_are_made),
         TEST(test_patching),
+        TEST(test_a_place_that_changed),
         TEST(test_replacing),
         TEST(test_removing),
         TEST(test_removing_what_has_a_token),
