@@ -41,6 +41,7 @@ struct account {
     enum hold_by worst;      /* whose hold is the account's state */
     struct timer hold_timer; /* ends the provider's hold */
     struct token token;
+    uint64_t checks_spent_ms;   /* loop time up to which its checks are used up: accounts_check.c */
     struct address_user source; /* in registry->addresses; account_address.c */
 };
 

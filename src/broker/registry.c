@@ -197,6 +197,7 @@ static void change(struct registry *registry, struct account *account,
         account->generation = ++registry->generations;
         /* What the provider said was about another set-up. */
         account_hold(account, HOLD_PROVIDER, ACCOUNT_ACTIVE, 0, NULL);
+        account->checks_spent_ms = 0;
     }
     tell_put(account);
     hold_disabled(account);

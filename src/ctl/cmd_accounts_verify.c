@@ -11,12 +11,14 @@
 
 #define VERDICT_WIDTH 12
 #define EMAIL_WIDTH 36
+#define CURES_MAX 64 /* more than the table has for one kind of failure; the rest is not shown */
 
 struct verifying {
     bool json, steps, colours;
     struct progress progress;
     unsigned long long ok, failed;
-    bool ended; /* the summary came: nothing is missing */
+    bool ended;    /* the summary came: nothing is missing */
+    json_t *cures; /* of many accounts: the cure, [its cause, how many want it] */
 };
 
 static void print_steps(const json_t *steps)
@@ -45,6 +47,42 @@ static void print_padded(const char *text, size_t width)
     free(safe);
 }
 
+/* Below the table, each once: what is amiss is mostly amiss for many. */
+static void remember_cure(struct verifying *verifying, const json_t *result)
+{
+    const char *cause = get_text(result, "cause"), *cure = get_text(result, "cure");
+    json_t *known = json_object_get(verifying->cures, cure);
+
+    if (known)
+        json_array_set_new(known, 1,
+                           json_integer(json_integer_value(json_array_get(known, 1)) + 1));
+    else if (*cure && json_object_size(verifying->cures) < CURES_MAX)
+        json_object_set_new(verifying->cures, cure, json_pack("[s, i]", cause, 1));
+}
+
+static void print_cures(const struct verifying *verifying)
+{
+    const char *cure;
+    json_t *value;
+
+    json_object_foreach(verifying->cures, cure, value)
+    {
+        const char *cause = json_string_value(json_array_get(value, 0));
+
+        printf("%lld with cause ", (long long)json_integer_value(json_array_get(value, 1)));
+        out_line(cause ? cause : "");
+        out_field("what to do", cure, BOLD);
+    }
+}
+
+static void print_cure(const json_t *result)
+{
+    if (!*get_text(result, "cure"))
+        return;
+    out_field("cause", get_text(result, "cause"), PLAIN);
+    out_field("what to do", get_text(result, "cure"), BOLD);
+}
+
 static void print_result(const struct verifying *verifying, const json_t *result)
 {
     bool good = get_bool(result, "success");
@@ -55,8 +93,10 @@ static void print_result(const struct verifying *verifying, const json_t *result
     fputs(out_end(verifying->colours, GOOD), stdout);
     print_padded(get_text(result, "email"), EMAIL_WIDTH);
     out_line(*error ? error : "");
-    if (verifying->steps)
+    if (verifying->steps) {
         print_steps(json_object_get(result, "steps"));
+        print_cure(result);
+    }
 }
 
 static void on_result(struct verifying *verifying, const json_t *result)
@@ -71,6 +111,8 @@ static void on_result(struct verifying *verifying, const json_t *result)
         return;
     progress_hide(&verifying->progress);
     print_result(verifying, result);
+    if (!verifying->steps)
+        remember_cure(verifying, result);
 }
 
 static bool on_line(void *owner, struct slice raw, json_t *value)
@@ -134,6 +176,8 @@ static int outcome(const struct verifying *verifying, int rc)
         return rc;
     if (!verifying->ended)
         return ctl_fail("the answer ended before all accounts were done");
+    if (!verifying->json)
+        print_cures(verifying);
     if (!verifying->json && verifying->ok + verifying->failed != 1)
         printf("%llu ok, %llu failed\n", verifying->ok, verifying->failed);
     if (out_flush() != CTL_OK)
@@ -147,18 +191,23 @@ static int run_verify(struct api *api, const struct args *args, const json_t *bo
 {
     struct verifying verifying = {.json = args_has(args, "json"),
                                   .steps = args->count == 1,
-                                  .colours = out_colours(STDOUT_FILENO)};
+                                  .colours = out_colours(STDOUT_FILENO),
+                                  .cures = json_object()};
     char *text = json_dumps(body, JSON_COMPACT);
     int rc;
 
-    if (!text)
+    if (!text) {
+        json_decref(verifying.cures);
         return ctl_usage("accounts verify: an argument is no UTF-8");
+    }
     progress_start(&verifying.progress, "verify", (uint64_t)args->count);
     rc = api_stream(api, "POST", "/admin/accounts/verify", "application/json", slice_of(text),
                     on_line, &verifying);
     progress_hide(&verifying.progress);
     wipe_free(text);
-    return outcome(&verifying, rc);
+    rc = outcome(&verifying, rc);
+    json_decref(verifying.cures);
+    return rc;
 }
 
 int cmd_accounts_verify(const struct args *args)

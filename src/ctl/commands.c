@@ -164,7 +164,8 @@ const struct ctl_command ctl_commands[] = {
     {"accounts verify", "[ADDRESS]...", 0, -1, NULL, CTL_JSON, verify_options,
      "try accounts at their providers",
      "Asks for a token for each account, and with --smtp logs in as well. Prints a line as soon "
-     "as one is done. Nothing is changed or removed, whatever comes out.\n",
+     "as one is done, and the causes of failures with what to do about them. Nothing is changed "
+     "or removed, whatever comes out.\n",
      cmd_accounts_verify},
     {"accounts enable", "ADDRESS...", 1, -1, NULL, CTL_JSON, NULL, "let accounts send again",
      "Ends what accounts disable began.\n", cmd_accounts_enable},
@@ -182,7 +183,8 @@ const struct ctl_command ctl_commands[] = {
      "itself (never the token), the mail server (DNS, TCP from the account's own address, TLS, "
      "greeting, EHLO), the login, and a MAIL FROM that is taken back. What fails has its cause and "
      "what to do about it. Nothing is sent; the login counts as one. A login that works ends a "
-     "pause that the mail server's refusal began.\n"
+     "pause that the refusal of one began. An account is checked 5 times at once, then once a "
+     "minute, and anew when it was changed.\n"
      "The exit code is 0 when all is well, 5 when it works but something needs a look, 1 when a "
      "step failed.\n",
      cmd_check},

@@ -9,13 +9,15 @@
 #include "base/str.h"
 
 #define NAMES_MAX 4 /* a certificate may have a hundred */
+#define NAME_MAX_OCTETS 56
 
+/* Short enough that the end of its life is still told behind all names. */
 static void add_printable(struct text *text, struct slice octets)
 {
-    for (size_t i = 0; i < octets.len && i < 128; i++)
-        text_add_char(text, octets.ptr[i] > ' ' && octets.ptr[i] < 127 ? octets.ptr[i]
-                            : octets.ptr[i] == ' '                     ? ' '
-                                                                       : '?');
+    for (size_t i = 0; i < octets.len && i < NAME_MAX_OCTETS; i++)
+        text_add_char(text, octets.ptr[i] >= ' ' && octets.ptr[i] < 127 ? octets.ptr[i] : '?');
+    if (octets.len > NAME_MAX_OCTETS)
+        text_add_str(text, "...");
 }
 
 static struct slice octets_of(const ASN1_STRING *string)

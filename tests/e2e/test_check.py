@@ -520,6 +520,50 @@ def test_at_the_limit(start, gmail):
     assert result.summary["state"] == "active"
 
 
+def test_not_again_and_again(start, gmail):
+    """Some at once, then one a minute: each is a login. Who has changed the account may look
+    at once whether that helped."""
+    daemon = started(start, gmail)
+    path = "/admin/accounts/%s/check" % USER
+    gmail.reset_state()
+    for _ in range(5):
+        assert check(daemon, USER).summary["success"]
+    logins = gmail.user(USER)["logins"]
+    answer = daemon.admin.post(path)
+    assert answer.status == 429 and 0 < int(answer.headers["retry-after"]) <= 60, answer
+    assert "checked 5 times" in answer["error"] and gmail.user(USER)["logins"] == logins
+    done = ctl_of(daemon)("check", USER)
+    assert done.code == FAILED and "check again in" in done.err
+    changed = daemon.admin.patch("/admin/accounts/" + USER, {"mechanism": "xoauth2"})
+    assert changed.status == 200, changed
+    assert check(daemon, USER).summary["success"]
+
+
+def test_a_login_proves_no_right_to_the_mailbox(start, m365):
+    """430 comes behind a message; a check, which sends none, does not lift its pause."""
+    m365.knobs(USER, reply_final="430 4.2.0 STOREDRV; mailbox logon failure; "
+               "ConnectionFailedTransientException.MapiExceptionLogonFailed")
+    daemon = started(start, m365)
+    assert daemon.send(USER, "b@example.net").code == 451
+    result = check(daemon, USER)
+    assert result.of("failed") == [] and result.of("warning") == ["account"]
+    assert result.steps["account"]["cause"] == "mailbox_permission"
+    assert result.summary["state"] == "misconfigured"
+
+
+def test_the_next_does_not_wait_for_one_that_nobody_reads(start, make_provider, tokens):
+    from lib.provider import Fault
+
+    provider = make_provider(faults=[Fault("auth", "stall", times=1)])
+    daemon = start([account(A, provider, tokens)], dict(QUICK, **{"upstream.command_timeout": "1m"}))
+    sock = begin(daemon, A, unix=True)
+    wait_until(lambda: [line for _, line in provider.commands if line.upper().startswith(b"AUTH")], 20,
+               "a login")
+    sock.close()
+    result = check(daemon)
+    assert result.of("failed") == [] and result.steps["smtp_mail"]["result"] == "ok"
+
+
 def begin(daemon, email, unix=False):
     """A check whose first step has been told; the socket."""
     sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)

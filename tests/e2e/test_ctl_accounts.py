@@ -247,6 +247,7 @@ def test_verify_streams_verdicts(world):
     assert {line.split()[1]: line.split()[0] for line in done.lines[:3]} == {
         "user1@example.test": "ok", "user2@example.test": "consent", "user3@example.test": "ok"}
     assert done.lines[-1] == "2 ok, 1 failed"
+    assert done.lines[3] == "1 with cause grant_dead" and "sign in again" in done.lines[4]
     assert len(world.emails()) == 3
 
 
@@ -255,7 +256,17 @@ def test_verify_one(world):
     assert done.lines[0].startswith("ok") and [line.split()[0] for line in done.lines[1:]] == \
         ["token", "smtp"]
     world.sim.revoke("user2@example.test", "refresh")
-    assert world.ctl("accounts", "verify", "user2@example.test").code == FAILED
+    done = world.ctl("accounts", "verify", "user2@example.test")
+    assert done.code == FAILED
+    assert done.lines[-2].split() == ["cause", "grant_dead"] and "what to do" in done.lines[-1]
+
+
+def test_verify_names_cause_and_cure_of_a_login(world):
+    world.sim.knobs("user1@example.test", reply_auth="454 4.7.0 Too many login attempts")
+    done = world.ctl("accounts", "verify", "user1@example.test", "--smtp")
+    assert done.code == FAILED and "too_many_logins" in done.out
+    assert "lower upstream.logins_per_minute" in done.lines[-1]
+    world.sim.reset_knobs()
 
 
 def test_verify_as_json(still):

@@ -70,8 +70,10 @@ def test_control_characters_never_reach_the_terminal(fake, command):
         {"step": EVIL, "result": EVIL, "detail": EVIL, "cause": EVIL, "cure": EVIL, "ms": 7},
         {"summary": {"state": EVIL}})}),
     (["accounts", "verify", "--all"], {"POST /admin/accounts/verify": stream(
-        {"email": EVIL, "verdict": EVIL, "success": True, "error": EVIL, "steps": [
-            {"step": EVIL, "text": EVIL}]}, {"summary": {}})})])
+        {"email": EVIL, "verdict": EVIL, "success": True, "error": EVIL, "cause": EVIL, "cure": EVIL,
+         "steps": [{"step": EVIL, "text": EVIL}]}, {"summary": {}})}),
+    (["accounts", "verify", "a@b"], {"POST /admin/accounts/verify": stream(
+        {"success": True, "cause": EVIL, "cure": EVIL, "steps": [5, {}]}, {"summary": {}})})])
 def test_nor_from_other_answers(fake, command, answers):
     done = harmless(Ctl(fake(answers).url)(*command))
     assert done.code == OK, done
@@ -143,6 +145,20 @@ def test_no_redirect_is_followed(fake):
 def test_streams_that_are_none(fake, parts, why):
     done = Ctl(fake({"POST /admin/accounts/verify": stream(*parts)}).url)("accounts", "verify", "--all")
     assert done.code == FAILED and why in done.err
+
+
+STEP = {"step": "account", "result": "ok", "detail": "x", "cause": None, "cure": None, "ms": 1}
+
+
+@pytest.mark.parametrize("parts, why", [
+    ([STEP], "ended before all"), ([], "ended before all"),
+    ([STEP, b'{"step": "token", "resu'], "no JSON object"),
+    ([STEP, b'["summary"]\n'], "no JSON object"), ([STEP, b"<html>\n"], "no JSON object")])
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_check_that_breaks_off_is_no_good_one(fake, parts, why, more):
+    done = Ctl(fake({"POST /admin/accounts/a%40b/check": stream(*parts)}).url)("check", "a@b", *more)
+    assert done.code == FAILED and why in done.err, done
+    assert "all is well" not in done.out
 
 
 def test_a_stream_that_breaks_off_is_no_backup(fake, tmp_path):

@@ -1,10 +1,18 @@
 /* The request for a check, and its first step. */
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "broker/admin/accounts.h"
 #include "broker/admin/checks.h"
 #include "broker/broker.h"
 
 #define CHECKS_MAX 16 /* at once; each has a connection or two */
 #define TEXT_MAX 2600
+/* Each check asks for a token and logs in, which providers block mailboxes for when it
+ * is done too often: some at once, while somebody mends the account, then one a minute.
+ * With other settings it begins anew. */
+#define QUICK 5
+#define EVERY_MS 60000ull
 
 /* --- the account ------------------------------------------------------------------------ */
 
@@ -48,10 +56,42 @@ static void look_at_account(struct check *check)
 
 /* --- the request ------------------------------------------------------------------------- */
 
-static bool may_begin(struct admin_request *request, const struct account *account)
+/* Those that nobody reads any more would be in the way. */
+static void drop_gone(struct broker *broker)
+{
+    list_foreach_safe (&broker->checks, node) {
+        struct check *check = container_of(node, struct check, node);
+
+        if (admin_gone(check->request))
+            check_abandon(check);
+    }
+}
+
+static bool spend(struct admin_request *request, struct account *account)
+{
+    uint64_t now = loop_now(&admin_broker(request)->loop), most = (QUICK - 1) * EVERY_MS;
+    uint64_t spent = account->checks_spent_ms > now ? account->checks_spent_ms : now;
+    uint64_t wait_s = spent - now > most ? (spent - now - most + 999) / 1000 : 0;
+    char seconds[24];
+
+    if (!wait_s) {
+        account->checks_spent_ms = spent + EVERY_MS;
+        return true;
+    }
+    snprintf(seconds, sizeof(seconds), "%" PRIu64, wait_s);
+    admin_header(request, "Retry-After", seconds);
+    admin_error(request, 429,
+                "this account was checked %d times within minutes, and providers block mailboxes "
+                "that log in too often: check again in %s s",
+                QUICK, seconds);
+    return false;
+}
+
+static bool may_begin(struct admin_request *request, struct account *account)
 {
     const struct list *checks = &admin_broker(request)->checks;
 
+    drop_gone(admin_broker(request));
     list_foreach (checks, node) {
         if (strcmp(container_of(node, struct check, node)->id, account->record->id) == 0) {
             admin_error(request, 409, "a check of this account is under way already");
@@ -59,7 +99,7 @@ static bool may_begin(struct admin_request *request, const struct account *accou
         }
     }
     if (checks->count < CHECKS_MAX)
-        return true;
+        return spend(request, account);
     admin_header(request, "Retry-After", "10");
     admin_error(request, 503, "%d checks are under way already; ask again in a while", CHECKS_MAX);
     return false;

@@ -32,13 +32,15 @@ static void on_step(void *owner, const struct relay_step *step)
                      results[step->result], step->took_ms, smtp_hint(check, step), step->text);
 }
 
-/* What the provider refused is no longer so: nobody needs to wait for the time that
- * was set for the next try. A quota is another matter. */
+/* A login that was refused is no longer: nobody needs to wait for the time that was set
+ * for the next try. A quota is another matter, and so is a mailbox that cannot be opened,
+ * which the server says behind a message only (430). */
 static void lift_hold(struct check *check)
 {
     struct account *account = check_account(check);
+    const struct hold *hold = account ? &account->holds[HOLD_PROVIDER] : NULL;
 
-    if (account && account->holds[HOLD_PROVIDER].state == ACCOUNT_MISCONFIGURED)
+    if (hold && hold->state == ACCOUNT_MISCONFIGURED && hold->text && hold->text[0] == '5')
         account_hold(account, HOLD_PROVIDER, ACCOUNT_ACTIVE, 0, NULL);
 }
 

@@ -5,7 +5,6 @@
 #include "broker/admin/checks.h"
 #include "broker/broker.h"
 #include "broker/oauth/claims.h"
-#include "broker/oauth/grant.h"
 #include "broker/oauth/http.h"
 
 #define TEXT_MAX 2600
@@ -26,6 +25,11 @@ static void look_at_claims(struct check *check)
     char line[TEXT_MAX];
     struct text text;
 
+    if (!account->token.value) { /* see token.kept */
+        check_tell(check, CHECK_CLAIMS, CHECKED_SKIPPED, NULL,
+                   "the token is still being read from the store");
+        return;
+    }
     if (!claims_read(slice_of(account->token.value), &claims)) {
         check_tell(check, CHECK_CLAIMS, CHECKED_OK, NULL,
                    "the token is opaque: what it is for, only the provider can read");
@@ -41,13 +45,6 @@ static void look_at_claims(struct check *check)
     check_tell(check, CHECK_CLAIMS, results[verdict], check->token_fault, line);
     if (verdict == CLAIMS_DOUBTFUL)
         check->token_fault = NULL; /* the server knows better */
-}
-
-static enum account_state state_of(const struct check *check, const struct account *account)
-{
-    if (check->class_ == OAUTH_CONSENT)
-        return grant_has_person(account->record) ? ACCOUNT_NEEDS_CONSENT : ACCOUNT_MISCONFIGURED;
-    return check->class_ == OAUTH_APP ? ACCOUNT_MISCONFIGURED : ACCOUNT_THROTTLED;
 }
 
 static void add_life(struct text *text, const struct account *account)
@@ -98,10 +95,8 @@ static void tell_no_new_token(struct check *check, const struct account *account
         text_add_str(&text, "; the one at hand is used, ");
         add_life(&text, account);
     }
-    check_tell(
-        check, CHECK_TOKEN, valid && passes ? CHECKED_WARNING : CHECKED_FAILED,
-        hint_for(HINT_ENDPOINT, state_of(check, account), account->record->provider, check->text),
-        line);
+    check_tell(check, CHECK_TOKEN, valid && passes ? CHECKED_WARNING : CHECKED_FAILED,
+               hint_of_answer(account, check->class_, check->text), line);
 }
 
 static void look_at_token(struct check *check)
@@ -135,6 +130,7 @@ static void on_token(struct token_waiter *waiter, enum oauth_class class_, const
 static void ask_for_token(struct check *check)
 {
     check->waiter.done = on_token;
+    check->waiter.insists = true;
     token_load(check_account(check)); /* should the endpoint not answer, this one is looked at */
     token_verify(check_account(check), &check->waiter);
 }

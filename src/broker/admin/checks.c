@@ -18,12 +18,21 @@ bool check_has_told(const struct check *check, enum check_step step)
     return check->told & 1u << step;
 }
 
-/* Texts of other sides may be of any octets. */
+/* Texts of other sides may be of any octets, and be cut in the middle of a character. */
 static json_t *text_json(const char *text)
 {
     json_t *json = json_string(text);
+    char *copy = json ? NULL : slice_dup(slice_of(text));
 
-    return json ? json : json_string("(not UTF-8)");
+    if (!copy)
+        return json ? json : json_string("");
+    for (char *at = copy; *at; at++) {
+        if ((unsigned char)*at > 126)
+            *at = '?';
+    }
+    json = json_string(copy);
+    free(copy);
+    return json;
 }
 
 void check_tell_after(struct check *check, enum check_step step, enum check_result result,
@@ -132,14 +141,16 @@ void check_go_on(struct check *check, void (*next)(struct check *check))
     loop_timer_set(&check->broker->loop, &check->turn, 0);
 }
 
+void check_abandon(struct check *check)
+{
+    admin_stream_end(check->request);
+    check_free(check);
+}
+
 void checks_abandon(struct broker *broker)
 {
     struct list_node *node;
 
-    while ((node = list_first(&broker->checks))) {
-        struct check *check = container_of(node, struct check, node);
-
-        admin_stream_end(check->request);
-        check_free(check);
-    }
+    while ((node = list_first(&broker->checks)))
+        check_abandon(container_of(node, struct check, node));
 }

@@ -80,5 +80,7 @@ void check_skip_rest(struct check *check, enum check_step from, const char *why)
 void check_token_endpoint(struct check *check);
 void check_mail_server(struct check *check);
 
+/* Nobody reads it any more; it is gone. */
+void check_abandon(struct check *check);
 /* The end of the broker: those that are under way end with what they have. */
 void checks_abandon(struct broker *broker);

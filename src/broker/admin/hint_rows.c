@@ -83,7 +83,8 @@ const struct hint hint_rows[] = {
      "or tenant, or was cut when it was copied. The mailbox's owner must sign in again (bearerctl "
      "login ADDRESS)."},
     {E, ANY, NULL, "AADSTS70043", "sign_in_frequency",
-     "A Conditional Access policy ends sign-ins after a time: exempt this application, or use an "
+     "A Conditional Access policy ends sign-ins after a time: the owner must sign in again "
+     "(bearerctl login ADDRESS). So that it does not come back, exempt this application, or use an "
      "application permission (client credentials)."},
     {E, ANY, NULL, "AADSTS53003|AADSTS530035", "conditional_access",
      "A Conditional Access policy, or the tenant's security defaults, block this sign-in. The "
@@ -242,7 +243,8 @@ const struct hint hint_rows[] = {
      "ca_file (which then replaces the system's, so keep those in it)."},
     {C | E, ANY, NULL, "wrong version number|packet length too long|http request|unknown protocol",
      "tls_not_spoken",
-     "The port does not begin with TLS: 465 wants tls: implicit, 587 and 25 want tls: starttls."},
+     "The port does not begin with TLS. At a mail server, 465 wants tls: implicit, 587 and 25 want "
+     "tls: starttls."},
     {C, ANY, NULL, "does not offer STARTTLS", "starttls_missing",
      "The server has no TLS on this port, and without it no token is sent. Use port 587 or 465 of "
      "the right host; a firewall that rewrites SMTP may hide it, too (inspection of SMTP, "
@@ -256,8 +258,9 @@ const struct hint hint_rows[] = {
      "There is no route to the server from this host, or from the account's address: check ip "
      "route get ADDRESS, and that the source address may go out (for IPv6: that the host has it)."},
     {C | E, ANY, NULL, "timed out|timeout was reached|connection timeout|no answer", "timeout",
-     "Nothing came back. A firewall drops the packets, or the hosting provider blocks outgoing "
-     "mail ports: try nc -vz HOST PORT on this host, and 587 in the place of 465 or 25."},
+     "Nothing came back: try nc -vz HOST PORT on this host. A firewall may drop the packets; where "
+     "it is a mail server, the hosting provider may block outgoing mail ports, so try 587 in the "
+     "place of 465 or 25."},
     {C | E, ANY, NULL,
      "connection reset|closed by the provider|recv failure|send failure|empty reply",
      "connection_lost",
@@ -289,7 +292,7 @@ const struct hint hint_rows[] = {
     {S, ANY, NULL, "connections are at work", "connections_busy",
      "All connections that the account may have are sending: nothing is wrong with it. Check again "
      "when it is less busy."},
-    {S, ANY, NULL, "relay process|relay is shutting|under way already", "relay_busy",
+    {S, ANY, NULL, "relay process|relay is shutting|taken its place", "relay_busy",
      "bearerd is busy with itself: try again in a moment; if it stays so, see the log."},
 
     /* --- logging in at the mail server (also as a fresh token's refusal) ------------------------
@@ -349,7 +352,7 @@ const struct hint hint_rows[] = {
 
     /* --- what the mailbox may send ---------------------------------------------------------------
      */
-    {S, ANY, NULL, "logon failure", "mailbox_permission",
+    {S, ANY, NULL, "logon failure|430 4.2.0", "mailbox_permission",
      "The application may not open the mailbox: Add-MailboxPermission -Identity ADDRESS -User "
      "SERVICE-PRINCIPAL -AccessRights FullAccess, with the object id of the Enterprise "
      "application; a new permission takes up to an hour."},
@@ -371,8 +374,7 @@ const struct hint hint_rows[] = {
      "The message has no From header, or a broken one: the client must send a good one."},
     {S, ANY, NULL, "554 5.2.2|mailbox full", "mailbox_full",
      "The mailbox is full, so that no copy of sent mail fits: empty it, Sent Items first, or give "
-     "it more room (or Set-MailboxSentItemsConfiguration for shared ones). It is tried again every "
-     "hour."},
+     "it more room. It is tried again every hour."},
     {S, PARKED, GOOGLE, "5.4.5", "quota",
      "The day's sending quota is used up (500 a day for gmail.com, 2,000 in Workspace): mail goes "
      "on by itself at the time given; set the provider's messages_per_day below it, and use "

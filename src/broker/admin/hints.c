@@ -1,5 +1,7 @@
 #include "broker/admin/hints.h"
 
+#include "broker/oauth/grant.h"
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -64,6 +66,46 @@ const struct hint *hint_for(enum hint_source source, enum account_state state, c
     return hint;
 }
 
+/* A refused token is gone; what was asked for is still there. */
+static const struct hint *look_at_scope(const struct hint *hint,
+                                        const struct account_record *record)
+{
+    if (strcmp(hint->cause, "token_refused") != 0 ||
+        slice_find_nocase(slice_of(record->scope), SLICE("graph.microsoft.com")) < 0)
+        return hint;
+    return hint_for(HINT_TOKEN, ACCOUNT_MISCONFIGURED, record->provider, record->scope);
+}
+
+const struct hint *hint_of_answer(const struct account *account, enum oauth_class class_,
+                                  const char *text)
+{
+    enum account_state state = ACCOUNT_THROTTLED;
+
+    if (class_ == OAUTH_CONSENT && grant_has_person(account->record))
+        state = ACCOUNT_NEEDS_CONSENT;
+    else if (class_ == OAUTH_CONSENT || class_ == OAUTH_APP)
+        state = ACCOUNT_MISCONFIGURED;
+    return hint_for(HINT_ENDPOINT, state, account->record->provider, text);
+}
+
+const struct hint *hint_of_login(const struct account *account, const char *text)
+{
+    struct slice step = slice_of(text);
+    const char *colon = strstr(text, ": "), *said = colon ? colon + 2 : text;
+    enum hint_source source = HINT_SERVER;
+    bool refused = false;
+
+    if (colon) {
+        step.len = (size_t)(colon - text);
+        if (slice_equal(step, SLICE("connect")) || slice_equal(step, SLICE("starttls")))
+            source = HINT_CONNECT;
+        refused = slice_equal(step, SLICE("auth")) && *said == '5';
+    }
+    return look_at_scope(hint_for(source, refused ? ACCOUNT_MISCONFIGURED : ACCOUNT_ACTIVE,
+                                  account->record->provider, said),
+                         account->record);
+}
+
 const struct hint *hint_find(const struct account *account)
 {
     static const enum hint_source sources[HOLDS] = {[HOLD_OPERATOR] = HINT_OPERATOR,
@@ -72,12 +114,7 @@ const struct hint *hint_find(const struct account *account)
                                                     [HOLD_ADDRESS] = HINT_ADDRESS};
     const struct hold *hold = account_worst(account);
     const struct account_record *record = account->record;
-    const struct hint *hint =
-        hint_for(sources[account->worst], hold->state, record->provider, hold->text);
 
-    /* A refused token is gone; what was asked for is still there. */
-    if (strcmp(hint->cause, "token_refused") == 0 &&
-        slice_find_nocase(slice_of(record->scope), SLICE("graph.microsoft.com")) >= 0)
-        hint = hint_for(HINT_TOKEN, hold->state, record->provider, record->scope);
-    return hint;
+    return look_at_scope(
+        hint_for(sources[account->worst], hold->state, record->provider, hold->text), record);
 }

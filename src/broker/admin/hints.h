@@ -4,6 +4,7 @@
 #pragma once
 
 #include "broker/account.h"
+#include "broker/oauth/response.h"
 
 /* Who said it. */
 enum hint_source {
@@ -34,6 +35,11 @@ extern const size_t hint_row_count;
 /* Never NULL. One whose pattern is NULL says nothing of the words. */
 const struct hint *hint_for(enum hint_source source, enum account_state state, const char *provider,
                             const char *text);
+/* Of what the account's token endpoint answered. */
+const struct hint *hint_of_answer(const struct account *account, enum oauth_class class_,
+                                  const char *text);
+/* Of a login that failed, as relay_view_probe tells it: "auth: 535 5.7.3 ...". */
+const struct hint *hint_of_login(const struct account *account, const char *text);
 /* Of the hold that makes the account's state; never NULL for one that is not
  * active. */
 const struct hint *hint_find(const struct account *account);

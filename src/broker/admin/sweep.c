@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "broker/admin/hints.h"
 #include "broker/broker.h"
 
 /* Beside all accounts a few times over. */
@@ -188,6 +189,23 @@ static const char *verdict_of(const struct sweep_result *result)
     return sweep_result_ok(result) ? "ok" : "smtp";
 }
 
+/* The account may have gone meanwhile. */
+static void add_hint(const struct sweep_result *result, json_t *json)
+{
+    const struct account *account =
+        registry_by_id(&result->sweep->broker->registry, slice_of(result->id));
+    const struct hint *hint;
+
+    if (!account)
+        return;
+    if (result->token_ok)
+        hint = hint_of_login(account, result->smtp_text ? result->smtp_text : "");
+    else
+        hint = hint_of_answer(account, result->class_, sweep_result_text(result));
+    json_object_set_new(json, "cause", json_string(hint->cause));
+    json_object_set_new(json, "cure", json_string(hint->text));
+}
+
 json_t *sweep_result_json(const struct sweep_result *result)
 {
     bool ok = sweep_result_ok(result);
@@ -202,7 +220,9 @@ json_t *sweep_result_json(const struct sweep_result *result)
     json_array_append_new(steps, step_json("token", result->token_ok, token_text));
     if (result->smtp_asked)
         json_array_append_new(steps, step_json("smtp", result->smtp_ok, smtp_text));
-    if (!ok)
+    if (!ok) {
         json_object_set_new(json, "error", json_string(result->token_ok ? smtp_text : token_text));
+        add_hint(result, json);
+    }
     return json;
 }

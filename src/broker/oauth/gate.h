@@ -32,10 +32,10 @@ struct gate {
     struct account *witness; /* one that failed */
     bool several;            /* and another one */
     bool closed;
-    struct account *prober; /* it asks for all */
-    unsigned probes;        /* failed ones */
-    uint64_t next_probe_ms;
-    char text[OAUTH_TEXT_MAX]; /* what was said last */
+    struct account *prober;             /* it asks for all */
+    unsigned probes;                    /* failed ones */
+    uint64_t next_probe_ms, refused_ms; /* refused: when it was so last */
+    char text[OAUTH_TEXT_MAX];          /* what was said last */
     /* Of an endpoint only; see turns.c. */
     struct list queued, urgent; /* token.node */
     size_t running;
@@ -60,6 +60,10 @@ void gates_leave(struct tokens *tokens, struct account *account);
 /* NULL when the account may ask now, else the gate that is closed to it, and
  * for how long. */
 struct gate *gates_ask(struct account *account, uint64_t now_ms, uint64_t *wait_ms);
+
+/* The account's probe need not wait for its time, but for some seconds since the last
+ * refusal. */
+void gates_hasten(const struct account *account, uint64_t now_ms);
 
 /* True: the gate has just closed. */
 bool gate_refused(struct gate *gate, struct account *account, uint64_t now_ms, const char *text);

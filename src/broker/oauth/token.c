@@ -71,6 +71,15 @@ static bool is_throttled(const struct token *token)
            loop_now(token->tokens->loop) < token->not_before;
 }
 
+static bool is_insisted_on(const struct token *token)
+{
+    list_foreach (&token->waiters, node) {
+        if (container_of(node, struct token_waiter, node)->insists)
+            return true;
+    }
+    return false;
+}
+
 /* Only a verification comes before a throttle's time is over. */
 static void on_due(struct timer *timer)
 {
@@ -82,7 +91,7 @@ static void on_due(struct timer *timer)
         token_tell(token, OAUTH_THROTTLED, token->down_text ? token->down_text : "");
         return;
     }
-    enqueue(token, false);
+    enqueue(token, is_insisted_on(token));
 }
 
 static void on_pace(struct timer *timer)
@@ -273,6 +282,8 @@ void token_verify(struct account *account, struct token_waiter *waiter)
 
     list_push_tail(&token->waiters, &waiter->node);
     waiter->list = &token->waiters;
+    if (waiter->insists)
+        gates_hasten(account, loop_now(token->tokens->loop));
     switch (token->phase) {
     case TOKEN_NEW:
     case TOKEN_OFF:
@@ -282,6 +293,9 @@ void token_verify(struct account *account, struct token_waiter *waiter)
         token_rest(token, 0);
         break;
     case TOKEN_QUEUED:
+        if (waiter->insists)
+            token_rest(token, 0);
+        break;
     case TOKEN_URGENT:
     case TOKEN_RUNNING:
     case TOKEN_SAVING:

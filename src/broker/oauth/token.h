@@ -38,6 +38,9 @@ struct token_waiter {
      * changed from there. */
     void (*done)(struct token_waiter *waiter, enum oauth_class class_, const char *text);
     void *owner;
+    /* Somebody sits before it, and mends the application, perhaps: it is as urgent as mail,
+     * and where the application, or its endpoint, is left alone for a while, it is the probe. */
+    bool insists;
 };
 
 /* An access token that came with the verification of a record. */

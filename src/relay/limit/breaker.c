@@ -41,6 +41,13 @@ void breaker_shorten(struct breaker *breaker, uint64_t now, uint64_t ms)
         breaker->until = now + ms;
 }
 
+void breaker_hasten(struct breaker *breaker, uint64_t now, uint64_t least)
+{
+    uint64_t soonest = breaker->since + least;
+
+    breaker_shorten(breaker, now, soonest > now ? soonest - now : 0);
+}
+
 bool breaker_begin(struct breaker *breaker, uint64_t now)
 {
     if (breaker->state == BREAKER_CLOSED)
@@ -54,6 +61,7 @@ bool breaker_begin(struct breaker *breaker, uint64_t now)
 static bool open_again(struct breaker *breaker, uint64_t now)
 {
     breaker->state = BREAKER_OPEN;
+    breaker->since = now;
     breaker->until = now + breaker->recovery_ms;
     return true;
 }

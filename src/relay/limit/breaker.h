@@ -18,9 +18,9 @@ struct breaker {
     uint32_t trials;    /* attempts at once while half open */
     uint64_t recovery_ms;
     enum breaker_state state;
-    uint32_t failures; /* in a row */
-    uint32_t trying;   /* attempts under way that began while half open */
-    uint64_t until;    /* while open */
+    uint32_t failures;     /* in a row */
+    uint32_t trying;       /* attempts under way that began while half open */
+    uint64_t since, until; /* while open */
 };
 
 /* Anew, or with other settings. */
@@ -37,6 +37,10 @@ bool breaker_is_open(const struct breaker *breaker, uint64_t now);
 
 /* An open one is tried again within `ms`. */
 void breaker_shorten(struct breaker *breaker, uint64_t now, uint64_t ms);
+
+/* Or as soon as it has been open for `least`, so that who wants it so again and again does
+ * not hammer. */
+void breaker_hasten(struct breaker *breaker, uint64_t now, uint64_t least);
 
 /* Begins an attempt; to be asked for when breaker_wait is 0. True: it is a trial,
  * which breaker_end is told. */

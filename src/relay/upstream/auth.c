@@ -76,12 +76,14 @@ void client_auth_begin(struct client *client)
     char command[32];
 
     if (!mechanism_offered(client)) {
-        client_fail_text(client, PHASE_STARTTLS,
+        client_fail_text(client, PHASE_AUTH,
                          "the server offers neither XOAUTH2 nor OAUTHBEARER as wanted");
         return;
     }
     if (!account->token) {
         /* Refused to another connection: no fault of this server's. */
+        if (client->diagnosis)
+            diagnosis_token_gone(client);
         client_close(client, "the access token was withdrawn");
         pool_room(client->account);
         return;

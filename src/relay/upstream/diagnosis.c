@@ -13,6 +13,8 @@
 #define TRY_MS 60000 /* all steps of a connection */
 #define EXPIRES_SOON_MS (14 * 86400000ull)
 #define MOMENT_MS 250
+/* Between trials of a server that fails, whichever of its accounts they are for. */
+#define LEFT_ALONE_MS 1000
 
 struct diagnosis {
     struct account *account;
@@ -257,7 +259,7 @@ static void describe(const struct diagnosis *diagnosis, unsigned code,
         text_addf(text, "; the certificate is %s", diagnosis->faulty.text);
 }
 
-/* Once more, with another one. */
+/* Once more, with another one. "": this one was refused to another connection. */
 static void wait_for_token(struct diagnosis *diagnosis, const char *refusal)
 {
     struct worker *worker = diagnosis->account->worker;
@@ -267,11 +269,20 @@ static void wait_for_token(struct diagnosis *diagnosis, const char *refusal)
     loop_timer_set(&worker->loop, &diagnosis->timer, worker_conf(worker)->queue_wait_ms);
 }
 
+/* It is not what account_token_refused will take for the last one: the first, or a
+ * token that was refused to another connection already. */
+static bool another_follows(const struct client *client)
+{
+    const struct account *account = client->account;
+    bool newest = account->token && client->token_serial == account->token_serial;
+
+    return !account->removed && (!account->rejections || !newest);
+}
+
 void diagnosis_failed(struct client *client, enum phase phase, unsigned code,
                       const struct verdict *verdict, const struct smtp_reply *reply)
 {
     struct diagnosis *diagnosis = client->diagnosis;
-    struct account *account = client->account;
     bool of_token = verdict->class_ == VERDICT_TOKEN;
     struct ipc_diagnosis_step more = {
         .code = code, .state = (uint8_t)(of_token ? ACCOUNT_MISCONFIGURED : verdict->state)};
@@ -280,12 +291,17 @@ void diagnosis_failed(struct client *client, enum phase phase, unsigned code,
 
     text_init(&text, line, sizeof(line));
     describe(diagnosis, code, reply, &text);
-    if (of_token && !account->rejections && !account->removed) {
+    if (of_token && another_follows(client)) {
         wait_for_token(diagnosis, line);
         return;
     }
     tell(diagnosis, step_of(client, phase), IPC_STEP_FAILED, &more, line);
     finish(diagnosis, false, line);
+}
+
+void diagnosis_token_gone(struct client *client)
+{
+    wait_for_token(client->diagnosis, "");
 }
 
 void diagnosis_lost(struct client *client, const char *why)
@@ -396,13 +412,16 @@ static void dial(struct diagnosis *diagnosis)
         return;
     }
     if (wait) {
-        pool_pump_later(account, wait);
+        if (now + wait < diagnosis->timer.deadline)
+            pool_pump_later(account, wait);
+        else
+            give_up_waiting(diagnosis); /* the time will not come */
         return;
     }
-    breaker_shorten(&account->breaker, now, 0);
-    breaker_shorten(&account->endpoint->breaker, now, 0);
+    breaker_hasten(&account->breaker, now, LEFT_ALONE_MS);
+    breaker_hasten(&account->endpoint->breaker, now, LEFT_ALONE_MS);
     if (attempts_breaker_wait(account)) {
-        pool_pump_later(account, MOMENT_MS); /* other trials are under way */
+        pool_pump_later(account, MOMENT_MS); /* or other trials are under way */
         return;
     }
     diagnosis->mark_us = clock_us();
@@ -449,8 +468,10 @@ static const char *begin(struct account *account, const struct ipc_diagnose *ask
     struct worker *worker = account->worker;
     struct diagnosis *diagnosis;
 
-    if (account->diagnosis)
-        return "a check of this account is under way already";
+    if (account->diagnosis) { /* nobody waits for that one: the broker has one of an account */
+        finish(account->diagnosis, false, "another check has taken its place");
+        end(account->diagnosis);
+    }
     diagnosis = calloc(1, sizeof(*diagnosis));
     if (!diagnosis)
         return "out of memory";

@@ -2,8 +2,8 @@
  * connection is made, and each step of it told (IPC_DIAGNOSIS_STEP), as far as a MAIL
  * that RSET takes back. Nothing is sent.
  *
- *     below the cap: dial, within the limit of logins; a breaker's pause is cut short,
- *                    for this is its trial
+ *     below the cap: dial, within the limit of logins; a breaker's pause is cut short
+ *                    to a second, for this is its trial
  *     at the cap: an idle connection is examined, and serves on
  *     all at work: wait for one
  *
@@ -43,5 +43,7 @@ void diagnosis_sender_answered(struct client *client, const struct verdict *verd
 /* The set-up failed; `code` 0: `reply` is not the server's. */
 void diagnosis_failed(struct client *client, enum phase phase, unsigned code,
                       const struct verdict *verdict, const struct smtp_reply *reply);
+/* Its token was refused to another connection; this one ends, and the next has another. */
+void diagnosis_token_gone(struct client *client);
 /* The connection ends for another reason. */
 void diagnosis_lost(struct client *client, const char *why);

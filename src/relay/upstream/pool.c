@@ -415,7 +415,8 @@ void pool_client_failed(struct client *client, enum phase phase, unsigned code,
 }
 
 /* A login under way must not end at the old server with the new token, nor one
- * go on from an address that the account may not use. */
+ * go on from an address that the account may not use. An administrator wants to see
+ * for himself what a state says. */
 static void stop_outdated_dials(struct account *account)
 {
     struct list *dialing = &account->pool[POOL_DIALING];
@@ -424,7 +425,7 @@ static void stop_outdated_dials(struct account *account)
         struct client *client = container_of(node, struct client, pool_node);
 
         if (account->removed || client->generation != account->generation ||
-            !account_keeps_connections(account))
+            (!client->diagnosis && !account_keeps_connections(account)))
             client_close(client, "the account has changed");
     }
 }

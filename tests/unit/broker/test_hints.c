@@ -338,12 +338,42 @@ static void test_of_an_account(void **state)
     check_text("cause", slice_of(hint_find(&account)->cause), "address_missing");
 }
 
+static void test_of_a_login(void **state)
+{
+    static const struct {
+        const char *text, *cause;
+    } rows[] = {
+        {"auth: 535 5.7.139 Authentication unsuccessful", "smtp_auth_disabled"},
+        {"auth: 535 5.9.9 what is new", "login_refused"},
+        {"auth: the server offers neither XOAUTH2 nor OAUTHBEARER as wanted", "mechanism_missing"},
+        {"connect: Connection refused", "refused"},
+        {"connect: TLS: certificate has expired (handshake)", "certificate_expired"},
+        {"starttls: the server does not offer STARTTLS; no credential was sent",
+         "starttls_missing"},
+        {"greeting: 421 4.3.2 Service not active", "server_trouble"},
+        {"the relay process does not answer", "relay_busy"},
+        {"", "unknown"},
+    };
+    struct account_record record = {.provider = "outlook", .scope = ""};
+    struct account account = {.record = &record};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        check_text(rows[i].text, slice_of(hint_of_login(&account, rows[i].text)->cause),
+                   rows[i].cause);
+    record.scope = "https://graph.microsoft.com/.default";
+    check_text(
+        "scope",
+        slice_of(hint_of_login(&account, "auth: 535 5.7.3 Authentication unsuccessful")->cause),
+        "audience_graph");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_row_can_be_met), cmocka_unit_test(test_rows_are_sound),
         cmocka_unit_test(test_what_providers_say),  cmocka_unit_test(test_the_way_there),
-        cmocka_unit_test(test_of_an_account),
+        cmocka_unit_test(test_of_an_account),       cmocka_unit_test(test_of_a_login),
     };
 
     return cmocka_run_group_tests_name("broker/hints", tests, NULL, NULL);

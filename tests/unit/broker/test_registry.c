@@ -230,6 +230,60 @@ static void test_verify_respects_a_throttle(void **state)
     respond(200, GOOD);
 }
 
+/* Nobody who has mended the application waits for the hour to be over; the others do. */
+static void test_an_insistent_one_probes_for_all(void **state)
+{
+    struct token_waiter patient = ask("u0"), insistent = ask("u1");
+    size_t asked;
+
+    (void)state;
+    insistent.insists = true;
+    apply_accounts(3, ",\"client_secret\":\"s\"");
+    for (size_t i = 0; i < 3; i++)
+        respond_with(&requests[i], 401, APP, "");
+    check_num("closed", (long long)tokens.gates_closed[GATE_APP], 1);
+    asked = request_count;
+    token_verify(account_named("u1"), &insistent);
+    pass(500);
+    check_num("not so soon", (long long)request_count, (long long)asked);
+    expect_verdict(OAUTH_APP);
+    pass(10000);
+    token_verify(account_named("u0"), &patient);
+    pass(500);
+    check_num("a verification waits", (long long)request_count, (long long)asked);
+    expect_verdict(OAUTH_APP);
+    token_verify(account_named("u1"), &insistent);
+    pass(500);
+    check_num("it is asked", (long long)request_count, (long long)asked + 1);
+    respond_with(&requests[asked], 200, GOOD, "");
+    expect_verdict(OAUTH_OK);
+    check_num("open", (long long)tokens.gates_closed[GATE_APP], 0);
+}
+
+/* A hundred thousand may want tokens when somebody looks at one of them. */
+static void test_an_insistent_one_goes_before_the_others(void **state)
+{
+    struct token_waiter waiter = ask("u3");
+    struct account *wanted;
+
+    (void)state;
+    conf->oauth_concurrency = 1;
+    apply_accounts(5, "");
+    pass(10000);
+    check_num("one at a time", (long long)request_count, 1);
+    if (requests[0].owner == account_named("u3"))
+        waiter = ask("u4");
+    waiter.insists = true;
+    wanted = account_named(waiter.owner);
+    token_verify(wanted, &waiter);
+    pass(500);
+    respond_with(&requests[0], 200, GOOD, "");
+    assert_ptr_equal(requests[1].owner, wanted);
+    respond_with(&requests[1], 200, GOOD, "");
+    expect_verdict(OAUTH_OK);
+    conf->oauth_concurrency = 100;
+}
+
 static void test_verify_a_disabled_account(void **state)
 {
     struct token_waiter waiter = ask("u0");
@@ -319,6 +373,8 @@ int main(void)
         TEST(test_verify_joins_a_request),
         TEST(test_verify_asks_a_parked_account),
         TEST(test_verify_respects_a_throttle),
+        TEST(test_an_insistent_one_probes_for_all),
+        TEST(test_an_insistent_one_goes_before_the_others),
         TEST(test_verify_a_disabled_account),
         TEST(test_verify_of_an_account_that_goes),
         TEST(test_verify_of_an_account_that_changes),

@@ -12,6 +12,7 @@
 
 static struct {
     unsigned dones, ok, steps;
+    uint64_t ended;  /* the request that is done */
     char order[100]; /* "dns tcp tls!", ! a failure, ? a warning */
     char text[IPC_STEPS][IPC_TEXT_MAX + 1];
     struct ipc_diagnosis_step step[IPC_STEPS];
@@ -28,10 +29,11 @@ static void hear(const struct ipc_message *message)
 
     if (message->type == IPC_DIAGNOSIS_DONE) {
         heard.dones++;
+        heard.ended = message->u.diagnosis_done.request;
         heard.ok += message->u.diagnosis_done.ok;
         slice_copy(message->u.diagnosis_done.text, heard.why, sizeof(heard.why));
     } else if (message->type == IPC_DIAGNOSIS_STEP) {
-        check_num("behind its end", heard.dones, 0);
+        assert_false(heard.dones && heard.ended == step->request);
         heard.steps++;
         heard.step[step->step] = *step;
         slice_copy(step->text, heard.text[step->step], sizeof(heard.text[0]));
@@ -54,6 +56,12 @@ static bool is_done(void *unused)
 {
     (void)unused;
     return heard.dones > 0;
+}
+
+static bool is_examined(void *unused)
+{
+    (void)unused;
+    return provider_count(&provider, "MAIL") > 0;
 }
 
 static void ask(uint64_t request)
@@ -137,20 +145,25 @@ static void test_all_at_work_for_too_long(void **state)
     world_close();
 }
 
-static void test_one_at_a_time(void **state)
+/* Who asked first has gone, or he would not be asked again. */
+static void test_the_newest_counts(void **state)
 {
     (void)state;
     open_world(2);
+    SCRIPT({.step = STEP_MAIL, .act = ACT_STALL});
+    memset(&heard, 0, sizeof(heard));
     ask(1);
+    assert_true(world_until(is_examined, NULL));
+    provider_script(&provider, NULL, 0);
     ask(2);
-    assert_true(world_until(is_done, NULL));
-    check_num("the second one", heard.ok, 0);
-    if (!strstr(heard.why, "under way"))
+    check_num("the first one", heard.dones, 1);
+    if (!strstr(heard.why, "taken its place"))
         fail_msg("it said: %s", heard.why);
     heard.dones = 0;
     assert_true(world_until(is_done, NULL));
-    check_num("the first one", heard.ok, 1);
-    check_num("connections", provider.connections, 1);
+    check_num("the second one", heard.ok, 1);
+    check_num("request", (long long)heard.ended, 2);
+    check_step(IPC_STEP_MAIL, "250");
     world_close();
 }
 
@@ -195,7 +208,8 @@ static void test_where_it_ends(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         open_world(2);
-        world_conf->upstream_command_ms = 200;
+        if (rows[i].fault.act == ACT_STALL)
+            world_conf->upstream_command_ms = 1000;
         provider_script(&provider, &rows[i].fault, 1);
         diagnose(false, rows[i].order);
         check_step(rows[i].step, rows[i].says);
@@ -245,6 +259,38 @@ static void test_refused_token_is_replaced(void **state)
     world_close();
 }
 
+/* Its own connection comes to AUTH when there is none to try. */
+static void test_a_token_refused_to_another(void **state)
+{
+    (void)state;
+    open_world(2);
+    provider.refused_token = "first-token";
+    SCRIPT({.nth = 2, .step = STEP_EHLO, .act = ACT_LATE, .text = "150"});
+    world_submit(A, 1, 500, 1);
+    diagnose(true, UNTIL_AUTH " mail");
+    world_wait(&sents[1], 1);
+    check_outcome(&sents[1], OUTCOME_DELIVERED, 250);
+    check_num("rejected", ear.rejected, 1);
+    world_close();
+}
+
+/* What others say of the account meanwhile does not cut it short. */
+static void test_a_state_comes_meanwhile(void **state)
+{
+    struct ipc_state told = {.id = SLICE(A), .state = ACCOUNT_MISCONFIGURED, .text = SLICE("x")};
+
+    (void)state;
+    open_world(2);
+    told.generation = world_find(A)->generation;
+    memset(&heard, 0, sizeof(heard));
+    ask(7);
+    upstream_state(first, &told);
+    assert_true(world_until(is_done, NULL));
+    check_text("steps", slice_of(heard.order), UNTIL_AUTH " mail");
+    check_num("ok", heard.ok, 1);
+    world_close();
+}
+
 static void test_no_other_token_comes(void **state)
 {
     (void)state;
@@ -259,10 +305,11 @@ static void test_no_other_token_comes(void **state)
     world_close();
 }
 
-/* A breaker leaves a dead server alone; the check is its trial. */
+/* A breaker leaves a dead server alone; the check is its trial, but not again and again. */
 static void test_a_breaker_does_not_hide_the_cause(void **state)
 {
     struct account *account;
+    uint64_t opened = 0;
 
     (void)state;
     open_world(2);
@@ -270,8 +317,11 @@ static void test_a_breaker_does_not_hide_the_cause(void **state)
     breaker_set(&account->breaker, 1, 3600000, 1);
     breaker_set(&account->endpoint->breaker, 1, 3600000, 1);
     SCRIPT({.step = STEP_CONNECT, .act = ACT_CLOSE});
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         diagnose(false, "dns tcp tls!");
+        assert_true(!i || account->endpoint->breaker.since >= opened + 1000);
+        opened = account->endpoint->breaker.since;
+    }
     assert_true(attempts_are_vain(account));
     provider_script(&provider, NULL, 0);
     diagnose(true, UNTIL_AUTH " mail");
@@ -286,6 +336,10 @@ static void test_logins_are_limited(void **state)
     world_conf->logins_per_minute = 1;
     diagnose(true, UNTIL_AUTH " mail");
     world_conf->queue_wait_ms = 50;
+    diagnose(false, "");
+    /* Nor is it waited for what will not come in time. */
+    world_conf->queue_wait_ms = 59000;
+    world_find(A)->login_not_before = loop_now(&first->loop) + 300000;
     diagnose(false, "");
     if (!strstr(heard.why, "logins_per_minute"))
         fail_msg("it said: %s", heard.why);
@@ -345,11 +399,13 @@ int main(void)
         cmocka_unit_test(test_all_is_well),
         cmocka_unit_test(test_at_the_cap_an_idle_one_is_examined),
         cmocka_unit_test(test_all_at_work_for_too_long),
-        cmocka_unit_test(test_one_at_a_time),
+        cmocka_unit_test(test_the_newest_counts),
         cmocka_unit_test(test_where_it_ends),
         cmocka_unit_test(test_what_mail_says_of_the_account),
         cmocka_unit_test(test_refused_twice),
         cmocka_unit_test(test_refused_token_is_replaced),
+        cmocka_unit_test(test_a_token_refused_to_another),
+        cmocka_unit_test(test_a_state_comes_meanwhile),
         cmocka_unit_test(test_no_other_token_comes),
         cmocka_unit_test(test_a_breaker_does_not_hide_the_cause),
         cmocka_unit_test(test_logins_are_limited),

@@ -64,6 +64,23 @@ static void test_shortened(void **state)
     check_num("closed", (long long)breaker_wait(&b, 1000), 0);
 }
 
+static void test_hastened(void **state)
+{
+    struct breaker b = opened(1); /* at 1000 */
+
+    (void)state;
+    breaker_hasten(&b, 1200, 1000);
+    check_num("not so soon", (long long)breaker_wait(&b, 1200), 800);
+    breaker_hasten(&b, 1400, 1000);
+    check_num("nor when asked again", (long long)breaker_wait(&b, 1400), 600);
+    assert_true(breaker_begin(&b, 2000));
+    assert_true(breaker_end(&b, 2100, true, BREAKER_FAILED));
+    breaker_hasten(&b, 2150, 1000);
+    check_num("from its end on", (long long)breaker_wait(&b, 2150), 950);
+    breaker_hasten(&b, 9000, 1000);
+    check_num("long enough", (long long)breaker_wait(&b, 9000), 0);
+}
+
 static void test_one_trial_at_a_time(void **state)
 {
     struct breaker b = opened(1);
@@ -131,6 +148,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_opens_after_failures_in_a_row),
         cmocka_unit_test(test_shortened),
+        cmocka_unit_test(test_hastened),
         cmocka_unit_test(test_one_trial_at_a_time),
         cmocka_unit_test(test_several_trials),
         cmocka_unit_test(test_late_results),
