@@ -30,7 +30,7 @@ void claims_describe(const struct claims *claims, struct text *out);
 
 enum claims_verdict { CLAIMS_GOOD, CLAIMS_DOUBTFUL, CLAIMS_BAD };
 
-/* What is wrong with it at this provider and time (the endpoint's), in words for the table of hints; `why` is left
- * alone when nothing is. */
+/* What is wrong with it at this provider and time (the endpoint's), in words for the table of
+ * hints; `why` is left alone when nothing is. */
 enum claims_verdict claims_judge(const struct claims *claims, const char *provider,
                                  uint64_t wall_ms, struct reason *why);

@@ -74,8 +74,7 @@ static void check_sizes(uint64_t used_by_others)
         body_init(&body, &worker);
         add(&body, 0, sizes[i]);
         check_num("size", (long long)body.size, (long long)sizes[i]);
-        assert_int_equal(body.fd >= 0,
-                         used_by_others && sizes[i] > settings.conf->spill_threshold);
+        assert_int_equal(body.fd >= 0, used_by_others && sizes[i] > settings.conf->spill_threshold);
         check_content(&body, sizes[i], 16384);
         check_content(&body, sizes[i], 1000);
         check_content(&body, sizes[i], 16384); /* and again: a second attempt */
@@ -243,12 +242,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_half_in_memory),
-        cmocka_unit_test(test_budget),
-        cmocka_unit_test(test_no_room_for_the_file),
-        cmocka_unit_test(test_short_file),
-        cmocka_unit_test(test_what_it_notices),
+        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_half_in_memory),
+        cmocka_unit_test(test_budget),     cmocka_unit_test(test_no_room_for_the_file),
+        cmocka_unit_test(test_short_file), cmocka_unit_test(test_what_it_notices),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
