@@ -562,7 +562,8 @@ void provider_start(struct provider *provider, SSL_CTX *tls)
 void provider_script(struct provider *provider, const struct fault *faults, size_t count)
 {
     assert_true(count <= PROVIDER_FAULTS);
-    memcpy(provider->faults, faults, count * sizeof(*faults));
+    if (count)
+        memcpy(provider->faults, faults, count * sizeof(*faults));
     provider->fault_count = count;
 }
 
