@@ -1,35 +1,23 @@
 """A real browser, Chromium without a screen, that clicks on what users click on."""
 import http.server
-import shutil
 import threading
 import urllib.parse
 
 import pytest
 
+from lib.chromium import choose, chromium, click, text_of, wait_for, why_not, write
 from lib.oauth import DEVICE_CODE, claims, pkce
 from oauthclient import MAIL
 from simclient import USER
 
-selenium = pytest.importorskip("selenium", reason="no selenium: tools/install-deps browser")
-pytestmark = [pytest.mark.timeout(180), pytest.mark.skipif(
-    not (shutil.which("chromium") and shutil.which("chromedriver")),
-    reason="no Chromium: tools/install-deps browser")]
+pytestmark = [pytest.mark.timeout(180),
+              pytest.mark.skipif(why_not() is not None, reason=str(why_not()))]
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    from selenium import webdriver
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
-                     "--no-first-run", "--user-data-dir=%s" % tmp_path_factory.mktemp("chromium")):
-        options.add_argument(argument)
-    options.accept_insecure_certs = True
-    driver = webdriver.Chrome(service=Service(shutil.which("chromedriver")), options=options)
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("chromium")) as one:
+        yield one
 
 
 @pytest.fixture
@@ -54,32 +42,6 @@ def callback():
     yield server
     server.shutdown()
     server.server_close()
-
-
-def click(browser, name):
-    from selenium.webdriver.common.by import By
-
-    browser.find_element(By.ID, name).click()
-
-
-def text_of(browser, name):
-    from selenium.webdriver.common.by import By
-
-    return browser.find_element(By.ID, name).text
-
-
-def wait_for(browser, name):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    WebDriverWait(browser, 30).until(lambda _: browser.find_elements(By.ID, name))
-
-
-def choose(browser, user):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import Select
-
-    Select(browser.find_element(By.ID, "user")).select_by_visible_text(user)
 
 
 def test_consent(m365, browser, callback):
@@ -111,12 +73,10 @@ def test_denial(gmail, browser, callback):
 
 
 def test_a_device(m365, browser):
-    from selenium.webdriver.common.by import By
-
     client = m365.client("public")
     started = m365.ask({"client_id": client["client_id"], "scope": MAIL}, "/devicecode")
     browser.get(started["verification_uri"])
-    browser.find_element(By.ID, "user_code").send_keys(started["user_code"])
+    write(browser, "user_code", started["user_code"])
     choose(browser, USER)
     click(browser, "allow")
     wait_for(browser, "message")
