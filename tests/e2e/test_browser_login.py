@@ -6,6 +6,7 @@ from lib import oidc
 from lib.chromium import choose, chromium, click, press, wait_for_text, why_not
 from lib.ctl import FAILED, OK, Terminal
 from lib.daemon import Bearerd
+from lib.signin import app, places
 from lib.sim import Sim
 from lib.util import wait_until
 
@@ -25,12 +26,7 @@ def browser(tmp_path_factory):
 def google(certs):
     """bearerd, its provider a simulated Google."""
     with Sim("gmail", accounts=2, certs=certs) as sim:
-        client, base = sim.client("desktop"), "https://localhost:%d" % sim.http
-        conf = {"authorize_url": base + "/o/oauth2/v2/auth", "token_url": base + "/token",
-                "smtp_endpoint": "localhost:%d" % sim.port, "domains": "example.test"}
-        conf = {"providers.gmail." + key: value for key, value in conf.items()}
-        conf.update({"apps.ours.provider": "gmail", "apps.ours.client_id": client["client_id"],
-                     "apps.ours.client_secret": client["client_secret"]})
+        conf = dict(places(sim, "gmail"), **app(sim, "gmail", "desktop"))
         with Bearerd(certs, (), conf) as daemon:
             yield daemon
 

@@ -14,6 +14,7 @@ import pytest
 from lib.ctl import FAILED, OK, PARTLY, USAGE, FORBIDDEN, Ctl, Terminal
 from lib.daemon import Bearerd
 from lib.fakeapi import FakeApi
+from lib.signin import app, places
 from lib.sim import Sim
 from lib.util import program, wait_until
 
@@ -38,24 +39,6 @@ def clean(request):
     for name in ("m365", "gmail"):
         if name in request.fixturenames:
             request.getfixturevalue(name).reset_knobs()
-
-
-def places(sim, provider, **more):
-    base = "https://localhost:%d" % sim.http
-    conf = {"authorize_url": base + "/common/oauth2/v2.0/authorize",
-            "device_url": base + "/common/oauth2/v2.0/devicecode",
-            "token_url": base + "/common/oauth2/v2.0/token"}
-    if provider == "gmail":
-        conf = {"authorize_url": base + "/o/oauth2/v2/auth", "token_url": base + "/token"}
-    conf.update(smtp_endpoint="localhost:%d" % sim.port, domains="example.test")
-    return dict({"providers.%s.%s" % (provider, key): value for key, value in conf.items()}, **more)
-
-
-def app(sim, provider, name):
-    client = sim.client(name)
-    return dict({"apps.ours.provider": provider, "apps.ours.client_id": client["client_id"]},
-                **({"apps.ours.client_secret": client["client_secret"]}
-                   if client.get("client_secret") else {}))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import urllib.parse
 import pytest
 
 from lib.daemon import Bearerd
+from lib.signin import places
 from lib.sim import Refused, Sim
 from lib.util import wait_until
 
@@ -35,19 +36,6 @@ def clean(request):
     for name in ("m365", "gmail"):
         if name in request.fixturenames:
             request.getfixturevalue(name).reset_knobs()
-
-
-def places(sim, provider, **more):
-    """The simulator in the provider's place, for people who sign in too."""
-    base = "https://localhost:%d" % sim.http
-    paths = {"outlook": {"token_url": "/common/oauth2/v2.0/token",
-                         "authorize_url": "/common/oauth2/v2.0/authorize",
-                         "device_url": "/common/oauth2/v2.0/devicecode"},
-             "gmail": {"token_url": "/token", "authorize_url": "/o/oauth2/v2/auth"}}[provider]
-    conf = {"providers.%s.%s" % (provider, key): base + path for key, path in paths.items()}
-    conf["providers.%s.smtp_endpoint" % provider] = "localhost:%d" % sim.port
-    conf["providers.%s.domains" % provider] = "example.test"
-    return dict(conf, **more)
 
 
 def client_of(sim, name):
