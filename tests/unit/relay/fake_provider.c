@@ -74,9 +74,11 @@ static void flight_over(struct client *client, bool surely)
     bool taken = surely || (self->content_sent && !self->refused && fake_random(2));
 
     if (self->began_at && taken) {
+        uint64_t at = now - fake_random(now - self->began_at + 1);
+
         fake.taken++;
-        fake.on_taken(client->account, now - fake_random(now - self->began_at + 1),
-                      self->recipients);
+        if (fake.on_taken)
+            fake.on_taken(client->account, at, self->recipients);
     }
     self->began_at = 0;
 }
@@ -157,7 +159,8 @@ void client_lend(struct client *client, struct upstream_tx *tx)
     self->began_at = now_of(client);
     self->recipients = tx->job->envelope.count;
     self->refused = self->content_sent = false;
-    fake.on_begin(tx);
+    if (fake.on_begin)
+        fake.on_begin(tx);
     in(client, fake_random(200));
 }
 

@@ -26,7 +26,7 @@ struct fake_provider {
     bool down;
     uint64_t opened, taken;
     void (*on_open)(struct client *client);
-    void (*on_begin)(struct upstream_tx *tx);
+    void (*on_begin)(struct upstream_tx *tx); /* NULL: nobody cares; on_taken likewise */
     /* The provider has the message, since then. */
     void (*on_taken)(struct account *account, uint64_t at, uint64_t recipients);
 };

@@ -211,3 +211,26 @@ struct account *fake_find(const char *id)
 {
     return account_find(world.worker->accounts, slice_of(id));
 }
+
+static void on_submitted(struct job *job)
+{
+    check_num("outcome", job->outcome, OUTCOME_DELIVERED);
+    world.delivered++;
+    login_unref(job->login);
+    job_clear(job);
+    free(job);
+}
+
+void fake_submit(const char *id)
+{
+    struct smtp_mail mail = {.sender.mailbox = SLICE("s@x")};
+    struct smtp_rcpt rcpt = {.recipient.mailbox = SLICE("r@x")};
+    struct job *job = calloc(1, sizeof(*job));
+
+    job_init(job, world.worker, directory_find(world.relay.directory, slice_of(id)), "192.0.2.1");
+    job->done = on_submitted;
+    assert_true(envelope_set_sender(&job->envelope, &mail));
+    assert_true(envelope_add_rcpt(&job->envelope, &rcpt));
+    assert_true(body_add(&job->body, "x\r\n", 3));
+    job_submit(job, JOB_DELIVER);
+}

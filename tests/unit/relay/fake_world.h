@@ -16,6 +16,7 @@ struct fake_world {
     uint64_t now, wall_offset;                        /* ms */
     void (*heard)(const struct ipc_message *message); /* by the broker; NULL: nobody cares */
     void (*moved)(void);                              /* behind each event; NULL: as above */
+    unsigned delivered;                               /* of fake_submit */
 };
 
 extern struct fake_world world;
@@ -36,3 +37,5 @@ struct ipc_account fake_account(const char *id, uint32_t max_connections);
 void fake_put(const struct ipc_account *account);
 void fake_token(const struct ipc_account *account);
 struct account *fake_find(const char *id);
+/* A small message of the account's client; the provider must take it. */
+void fake_submit(const char *id);

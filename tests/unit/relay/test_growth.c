@@ -8,36 +8,7 @@
 #define A "a@x"
 #define MESSAGES 200
 
-static unsigned done;
 static size_t most;
-
-static void on_done(struct job *job)
-{
-    check_num("outcome", job->outcome, OUTCOME_DELIVERED);
-    done++;
-    login_unref(job->login);
-    job_clear(job);
-    free(job);
-}
-
-static void submit(void)
-{
-    struct smtp_mail mail = {.sender.mailbox = SLICE("s@x")};
-    struct smtp_rcpt rcpt = {.recipient.mailbox = SLICE("r@x")};
-    struct job *job = calloc(1, sizeof(*job));
-
-    job_init(job, world.worker, directory_find(world.relay.directory, SLICE(A)), "192.0.2.1");
-    job->done = on_done;
-    assert_true(envelope_set_sender(&job->envelope, &mail));
-    assert_true(envelope_add_rcpt(&job->envelope, &rcpt));
-    assert_true(body_add(&job->body, "x\r\n", 3));
-    job_submit(job, JOB_DELIVER);
-}
-
-static void on_begin(struct upstream_tx *tx)
-{
-    (void)tx;
-}
 
 static void on_open(struct client *client)
 {
@@ -47,22 +18,12 @@ static void on_open(struct client *client)
         most = open;
 }
 
-static void on_taken(struct account *account, uint64_t at, uint64_t recipients)
-{
-    (void)account;
-    (void)at;
-    (void)recipients;
-}
-
 static void begin(uint32_t start, uint32_t max)
 {
     struct ipc_account account;
 
     fake_world_open(20261126);
-    fake.on_begin = on_begin;
     fake.on_open = on_open;
-    fake.on_taken = on_taken;
-    done = 0;
     most = 0;
     fake_process_begin();
     account = fake_account(A, max);
@@ -83,10 +44,10 @@ static void test_connections_grow(void **state)
     begin(1, 4);
     world.conf->queue_wait_ms = 600000;
     for (unsigned i = 0; i < MESSAGES; i++)
-        submit();
+        fake_submit(A);
     check_num("first", (long long)most, 1);
     fake_run_until(world.now + 60000);
-    check_num("done", done, MESSAGES);
+    check_num("delivered", world.delivered, MESSAGES);
     check_num("most", (long long)most, 4);
     end();
 }
@@ -97,10 +58,10 @@ static void test_they_do_not_grow_without_need(void **state)
     (void)state;
     begin(2, 10);
     for (unsigned i = 0; i < MESSAGES; i++) {
-        submit();
+        fake_submit(A);
         fake_run_until(world.now + 2000);
     }
-    check_num("done", done, MESSAGES);
+    check_num("delivered", world.delivered, MESSAGES);
     check_num("most", (long long)most, 1);
     check_num("level", capacity_connections(fake_find(A)), 2);
     end();

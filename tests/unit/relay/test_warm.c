@@ -13,47 +13,12 @@
 #define A "a@x"
 
 static struct ipc_account account;
-static unsigned delivered, asked, most_dialing;
-
-static void on_done(struct job *job)
-{
-    check_num("outcome", job->outcome, OUTCOME_DELIVERED);
-    delivered++;
-    login_unref(job->login);
-    job_clear(job);
-    free(job);
-}
-
-static void submit(const char *id)
-{
-    struct smtp_mail mail = {.sender.mailbox = SLICE("s@x")};
-    struct smtp_rcpt rcpt = {.recipient.mailbox = SLICE("r@x")};
-    struct job *job = calloc(1, sizeof(*job));
-
-    job_init(job, world.worker, directory_find(world.relay.directory, slice_of(id)), "192.0.2.1");
-    job->done = on_done;
-    assert_true(envelope_set_sender(&job->envelope, &mail));
-    assert_true(envelope_add_rcpt(&job->envelope, &rcpt));
-    assert_true(body_add(&job->body, "x\r\n", 3));
-    job_submit(job, JOB_DELIVER);
-}
-
-static void on_begin(struct upstream_tx *tx)
-{
-    (void)tx;
-}
+static unsigned asked, most_dialing;
 
 static void on_open(struct client *client)
 {
     if (client->endpoint->dialing > most_dialing)
         most_dialing = (unsigned)client->endpoint->dialing;
-}
-
-static void on_taken(struct account *of, uint64_t at, uint64_t recipients)
-{
-    (void)of;
-    (void)at;
-    (void)recipients;
 }
 
 static void on_heard(const struct ipc_message *message)
@@ -76,11 +41,9 @@ static struct ipc_account with_prewarm(const char *id, uint32_t max_connections)
 static void open_world(void)
 {
     fake_world_open(20261126);
-    fake.on_begin = on_begin;
     fake.on_open = on_open;
-    fake.on_taken = on_taken;
     world.heard = on_heard;
-    delivered = asked = most_dialing = 0;
+    asked = most_dialing = 0;
     fake_process_begin();
 }
 
@@ -112,7 +75,7 @@ static void pass_to(uint64_t in_hour)
 static void burst(unsigned messages)
 {
     while (messages--)
-        submit(A);
+        fake_submit(A);
 }
 
 static size_t ready(void)
@@ -132,7 +95,7 @@ static void test_the_hours_burst_finds_connections(void **state)
     pass_to(0);
     burst(40);
     pass(10 * MINUTE);
-    check_num("delivered", delivered, 40);
+    check_num("delivered", world.delivered, 40);
     check_num("none is kept", (long long)ready(), 0);
     check_num("ahead", (long long)ahead(), 0);
     pass_to(58 * MINUTE);
@@ -142,7 +105,7 @@ static void test_the_hours_burst_finds_connections(void **state)
     pass(1000);
     burst(40);
     pass(5 * MINUTE);
-    check_num("delivered", delivered, 80);
+    check_num("delivered", world.delivered, 80);
     /* The mail ends: one more hour is expected, then nothing. */
     pass(HOUR);
     assert_true(ahead() >= 8);
@@ -158,10 +121,10 @@ static void test_little_mail_gets_none(void **state)
     (void)state;
     begin(4);
     for (unsigned i = 0; i < 3 * 19; i++) {
-        submit(A);
+        fake_submit(A);
         pass(HOUR / 19 + MINUTE);
     }
-    check_num("delivered", delivered, 3 * 19);
+    check_num("delivered", world.delivered, 3 * 19);
     check_num("ahead", (long long)ahead(), 0);
     end();
 }
@@ -175,10 +138,10 @@ static void test_steady_mail_never_waits(void **state)
     begin(4);
     for (unsigned i = 0; i < 400; i++) {
         found += i > 40 && ready();
-        submit(A);
+        fake_submit(A);
         pass(21700);
     }
-    check_num("delivered", delivered, 400);
+    check_num("delivered", world.delivered, 400);
     assert_true(ahead() > 20 && ahead() < 60);
     assert_true(found > 350); /* of 360: a few came while one was dialled */
     end();
@@ -242,7 +205,7 @@ static void test_what_cannot_send_gets_none(void **state)
     upstream_state(world.worker, &held);
     check_num("on trial", (long long)ahead(), 0);
     /* Without a token it is asked for ahead of the mail, too. */
-    submit(A);
+    fake_submit(A);
     pass(MINUTE * 10);
     pass_to(0);
     burst(40);
@@ -275,10 +238,10 @@ static void test_a_storm_is_spread(void **state)
         fake_put(&one);
         fake_token(&one);
         for (unsigned j = 0; j < 3; j++)
-            submit(ids[i]);
+            fake_submit(ids[i]);
     }
     pass(25000);
-    check_num("delivered", delivered, 3 * COUNT_OF(ids));
+    check_num("delivered", world.delivered, 3 * COUNT_OF(ids));
     check_num("at once", most_dialing, 10);
     end();
 }
@@ -302,7 +265,7 @@ static void test_looks_are_spread(void **state)
     pass_to(0);
     for (unsigned i = 0; i < COUNT_OF(ids); i++) {
         for (unsigned j = 0; j < 20; j++)
-            submit(ids[i]);
+            fake_submit(ids[i]);
     }
     pass_to(59 * MINUTE);
     check_num("ahead", (long long)ahead(), 0);
